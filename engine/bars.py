@@ -1,0 +1,73 @@
+"""Candles as arrays.
+
+Notation: T bars. `time` int64 [T], open time in ms UTC, strictly increasing, on the base grid. `open`, `high`, `low`,
+`close`, `volume` float64 [T]. A bar covers [time, time + base_ms) and is known at its close. Missing bars stay missing.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..state.errors import BadConfig
+
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One market's candles. `symbol` is the market's file name stem without the timeframe, e.g. `SOLUSDT-PERP`."""
+
+    symbol: str
+    base_ms: int
+    time: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    source: str = ""
+    synthetic: bool = False
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def base_minutes(self) -> int:
+        return self.base_ms // MINUTE_MS
+
+    @cached_property
+    def day(self) -> Ints:
+        """int64 [T]: the UTC day of each bar's open, as days since 1970-01-01."""
+        return self.time // DAY_MS
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the parsed rows (little-endian int64 ms and float64 OHLCV), so it does not depend on the file format."""
+        rows = np.empty(len(self), dtype=[("t", "<i8")] + [(name, "<f8") for name in "ohlcv"])
+        rows["t"] = self.time
+        for name, column in zip("ohlcv", self.columns, strict=True):
+            rows[name] = column
+        return hashlib.sha256(rows.tobytes()).hexdigest()
+
+    @property
+    def columns(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        return self.open, self.high, self.low, self.close, self.volume
+
+    def slice(self, start: int, stop: int) -> "Bars":
+        """Bars start..stop-1 as a copy, so that nothing outside can be reached through it."""
+        cut = [column[start:stop].copy() for column in (self.time, *self.columns)]
+        return replace(self, time=cut[0], open=cut[1], high=cut[2], low=cut[3], close=cut[4], volume=cut[5])
+
+    def last_days(self, days: float) -> "Bars":
+        """The bars whose open is at or after last open + base - `days` days."""
+        if days <= 0:
+            raise BadConfig(f"--last-days must be positive, not {days}", fix="leave it out to use all bars")
+        first = self.time[-1] + self.base_ms - round(days * DAY_MS)
+        return self.slice(int(np.searchsorted(self.time, first)), len(self))

@@ -1,0 +1,1 @@
+"""Candles from files: finding, reading, checking, mending and generating them."""

@@ -1,0 +1,1 @@
+"""One file per strategy: its parameters, the series that cross, its exits."""

@@ -1,0 +1,1 @@
+"""One statistic per file, each with its notation, units and source."""

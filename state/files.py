@@ -1,0 +1,85 @@
+"""Writing files so that no reader ever sees half of one.
+
+Everything the project leaves behind is written beside its destination, synced, and renamed over it: a file under its
+final name is whole, whenever the process or the machine died.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import BtswarmError, CannotWrite, NoPermission
+
+FOLDER_MODE = 0o700
+TEMP_PREFIX = ".tmp-"
+
+
+def explain(error: OSError, path: Path) -> BtswarmError:
+    """The typed error for an operating system's refusal to write `path`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CannotWrite(f"no space left writing {path}", fix="free some space and run the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return NoPermission(f"{path} cannot be written ({error.strerror})", fix="choose a folder you own")
+    return CannotWrite(f"{path} cannot be written ({error.strerror})", fix="check the disk and the path")
+
+
+def make_folder(path: Path) -> Path:
+    """Create `path` and its parents for this user alone; an existing folder is left as it is."""
+    try:
+        path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, path) from error
+    return path
+
+
+def sync_folder(path: Path) -> None:
+    """Make the renames inside `path` survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Replace `path` by `data` in one step. Raises CannotWrite or NoPermission; the old file then stays."""
+    temporary = path.with_name(f"{TEMP_PREFIX}{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            _write_all(descriptor, data)
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+        if sync:
+            sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise explain(error, path) from error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, blocking: bool = True) -> Iterator[int]:
+    """Hold an exclusive flock on `path` (created if missing). The kernel frees it when the holder dies.
+
+    Raises BlockingIOError when `blocking` is false and somebody else holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+        yield descriptor
+    finally:
+        os.close(descriptor)

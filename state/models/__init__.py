@@ -1,0 +1,1 @@
+"""One model per thing that is written down or passed between rooms."""
