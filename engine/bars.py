@@ -5,8 +5,9 @@ Notation: T bars. `time` int64 [T], open time in ms UTC, strictly increasing, on
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bars:
-    """One market's candles. `symbol` is the market's file name stem without the timeframe, e.g. `SOLUSDT-PERP`."""
+    """One market's candles. `symbol` is the market's file name stem without the timeframe, e.g. `SOLUSDT-PERP`.
+
+    `cache` holds what is derived from these very arrays (windows per timeframe), so that it is computed once.
+    """
 
     symbol: str
     base_ms: int
@@ -34,6 +38,7 @@ class Bars:
     volume: Floats
     source: str = ""
     synthetic: bool = False
+    cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.time)
