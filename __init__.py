@@ -1,3 +1,3 @@
-"""btswarm: keep a GPU host busy searching for trading strategies, and certify only what noise could not have produced."""
+"""btswarm: keep a host busy searching for trading strategies, and certify only what noise could not produce."""
 
 __version__ = "0.1.0"

@@ -54,7 +54,7 @@ class Bars:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the parsed rows (little-endian int64 ms and float64 OHLCV), so it does not depend on the file format."""
+        """Hash of the parsed rows (little-endian int64 ms, float64 OHLCV): it does not depend on the file format."""
         rows = np.empty(len(self), dtype=[("t", "<i8")] + [(name, "<f8") for name in "ohlcv"])
         rows["t"] = self.time
         for name, column in zip("ohlcv", self.columns, strict=True):
@@ -67,8 +67,8 @@ class Bars:
 
     def slice(self, start: int, stop: int) -> "Bars":
         """Bars start..stop-1 as a copy, so that nothing outside can be reached through it."""
-        cut = [column[start:stop].copy() for column in (self.time, *self.columns)]
-        return replace(self, time=cut[0], open=cut[1], high=cut[2], low=cut[3], close=cut[4], volume=cut[5])
+        o, h, low, c, v = (column[start:stop].copy() for column in self.columns)
+        return replace(self, time=self.time[start:stop].copy(), open=o, high=h, low=low, close=c, volume=v)
 
     def last_days(self, days: float) -> "Bars":
         """The bars whose open is at or after last open + base - `days` days."""

@@ -17,9 +17,13 @@ class Costs:
         if not 0.0 <= self.fee < 0.1:
             raise BadConfig(f"fee must be a fraction in [0, 0.1), not {self.fee}", fix="0.05 % is written 0.0005")
         if not 0.0 <= self.slippage < 0.1:
-            raise BadConfig(f"slippage must be a fraction in [0, 0.1), not {self.slippage}", fix="0.02 % is written 0.0002")
+            raise BadConfig(
+                f"slippage must be a fraction in [0, 0.1), not {self.slippage}", fix="0.02 % is written 0.0002"
+            )
         if not -0.1 < self.funding < 0.1:
-            raise BadConfig(f"funding must be a fraction in (-0.1, 0.1), not {self.funding}", fix="0.01 % is written 0.0001")
+            raise BadConfig(
+                f"funding must be a fraction in (-0.1, 0.1), not {self.funding}", fix="0.01 % is written 0.0001"
+            )
 
     def times(self, factor: float) -> "Costs":
         """Fee and slippage scaled, for cost stress; funding is a rate of the market and stays."""

@@ -5,7 +5,7 @@ row is exact and `value / 10000` is the same float64 as the decimal a person wri
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ MAX_PERIOD = 10_000
 
 @dataclass(frozen=True)
 class Params:
-    """One configuration as a person writes it. Timeframes in minutes, periods in windows, exits as fractions (0 is off)."""
+    """One configuration as a person writes it: timeframes in minutes, periods in windows, exits as fractions."""
 
     fast_tf: int
     fast_period: int
@@ -57,20 +57,25 @@ class Params:
         missing = [name for name in names if name not in raw]
         unknown = [name for name in raw if name not in names]
         if missing or unknown:
-            words = [f"{kind} {', '.join(map(str, some))}" for kind, some in (("lacks", missing), ("has unknown", unknown)) if some]
+            words = [
+                f"{kind} {', '.join(map(str, some))}"
+                for kind, some in (("lacks", missing), ("has unknown", unknown))
+                if some
+            ]
             raise BadConfig(f"a configuration {' and '.join(words)}", fix=f"give exactly {', '.join(names)}")
-        whole = {name: _whole(name, raw[name]) for name in names[:4]}
-        exits = {name: _exit(name, raw[name]) for name in names[4:7]}
+        checked: dict[str, Any] = {name: _whole(name, raw[name]) for name in names[:4]}
+        checked |= {name: _exit(name, raw[name]) for name in names[4:7]}
         if raw["direction"] not in DIRECTIONS:
             raise BadConfig(f"direction must be both, long or short, not {raw['direction']!r}")
-        return cls(**whole, **exits, direction=raw["direction"])
+        return cls(**checked, direction=raw["direction"])
 
     @classmethod
     def from_row(cls, row: NDArray[np.int32]) -> "Params":
         """The configuration a combo row stands for."""
         whole = [int(value) for value in row]
         exits = [value / TICKS for value in whole[STOP_LOSS:DIRECTION]]
-        return cls(whole[0], whole[1], whole[2], whole[3], exits[0], exits[1], exits[2], DIRECTION_NAMES[whole[DIRECTION]])  # type: ignore[arg-type]
+        direction = cast(Direction, DIRECTION_NAMES[whole[DIRECTION]])
+        return cls(whole[0], whole[1], whole[2], whole[3], exits[0], exits[1], exits[2], direction)
 
     def to_row(self) -> NDArray[np.int32]:
         """int32 [8], see COLUMNS."""

@@ -130,7 +130,7 @@ def faster(combos: Combos) -> NDArray[np.bool_]:
     """bool [K]: the fast EMA looks back over less time than the slow one."""
     fast = combos[:, api.FAST_TF].astype(np.int64) * combos[:, api.FAST_PERIOD]
     slow = combos[:, api.SLOW_TF].astype(np.int64) * combos[:, api.SLOW_PERIOD]
-    return fast < slow  # type: ignore[no-any-return]
+    return fast < slow
 
 
 NEIGHBOUR_COLUMNS = (api.FAST_PERIOD, api.SLOW_PERIOD, api.STOP_LOSS, api.TAKE_PROFIT, api.TRAILING_STOP)

@@ -15,7 +15,7 @@ class _Model(BaseModel):
 
 
 class Inputs(_Model):
-    """`data`: a path or `synthetic`. `seed_dirs`: folders searched for phase-0 artifacts. `artifacts`: of earlier stages."""
+    """`data`: a path or `synthetic`. `seed_dirs`: searched for phase-0 artifacts. `artifacts`: of earlier stages."""
 
     data: str
     data_sha256: str = ""
@@ -41,7 +41,9 @@ class CostRates(_Model):
 
 class Limits(_Model):
     start_s: float = 120
-    quiet_floor_s: dict[str, float] = Field(default_factory=lambda: {"start": 120, "load": 120, "batch": 60, "other": 300})
+    quiet_floor_s: dict[str, float] = Field(
+        default_factory=lambda: {"start": 120.0, "load": 120.0, "batch": 60.0, "other": 300.0}
+    )
     stop_grace_s: float = 20
     budget_s: float = 3600
 
@@ -93,7 +95,7 @@ class SeedsLoaded(_Model):
 
 
 class Progress(_Model):
-    """Replaced at most once a second. `step` counts work done, never time; `next_s` is the longest silence to expect."""
+    """Replaced at most once a second. `step` counts work, never time; `next_s` is the longest silence to expect."""
 
     v: int = VERSION
     worker: str
