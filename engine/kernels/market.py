@@ -1,0 +1,172 @@
+"""Candles prepared for the screen: every series of a space once, and a pyramid over the prices.
+
+Notation: T bars; W windows of one timeframe; P decision points. Two EMAs can only change sides where a window of either
+becomes known, so each fast timeframe has its own list of decision points: the bars at which one of its windows or one
+of any slow timeframe becomes known. Series are float64 at their own resolution; the fast ones are also laid out on
+the decision points as float32, which may only be trusted where the two sides differ: rounding is monotone, so equal
+float32 values are decided by the float64 ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..bars import Bars, Floats, Ints
+from ..indicators import ema
+from ..strategies.mtf_ema import Space
+from ..timeframes import Windows, windows
+from .exact import day_slots
+from .simd import BLOCK, LANES
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """The series of one timeframe, one row per period from `first_period` on.
+
+    values float64 [R, W], NaN where not valid; known int64 [W].
+    """
+
+    tf: int
+    first_period: int
+    values: Floats
+    known: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The decision points of one fast timeframe, padded with NaN to whole blocks of 64.
+
+    at int32 [P]: the bar of each point. fast float32 [R, P]; low, high float32 [R, P/64]: extremes of each block, infinite
+    where a value is missing. fast_window int32 [P], slow_window int32 [S, P]: newest window known at the point, -1 if
+    none, for this timeframe and for each slow one.
+    """
+
+    at: I32
+    fast: F32
+    low: F32
+    high: F32
+    fast_window: I32
+    slow_window: I32
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """ohlc float64 [T, 4]. low, high float32 rounded outwards, padded by one vector; low16, high16: extremes of 16 bars.
+
+    block_low, block_high float64: the exact extremes of 16 bars. day int32 [T]: index of the bar's UTC day. day_close
+    float64 [D]: last close of each day.
+    """
+
+    ohlc: Floats
+    low: F32
+    high: F32
+    low16: F32
+    high16: F32
+    block_low: Floats
+    block_high: Floats
+    day: I32
+    day_close: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """All a screen of `space` over `bars` needs; shared by threads, never written."""
+
+    bars: Bars
+    space: Space
+    fast: tuple[Bank, ...]
+    slow: tuple[Bank, ...]
+    grids: tuple[Grid, ...]
+    prices: Prices
+
+    @property
+    def days(self) -> int:
+        return len(self.prices.day_close)
+
+
+def prepare(bars: Bars, space: Space) -> Market:
+    """Build series and price pyramid. Raises BadConfig for a timeframe that is no multiple of the bars' own."""
+    fast = tuple(_bank(bars, tf, space.fast_period) for tf in space.fast_tf)
+    slow = tuple(_bank(bars, tf, space.slow_period) for tf in space.slow_tf)
+    grids = tuple(_grid(bank, slow, len(bars)) for bank in fast)
+    return Market(bars, space, fast, slow, grids, _prices(bars))
+
+
+def _bank(bars: Bars, tf: int, periods: tuple[int, int]) -> Bank:
+    found: Windows = windows(bars, tf)
+    values = np.empty((periods[1] - periods[0] + 1, len(found)), dtype=np.float64)
+    for row, period in enumerate(range(periods[0], periods[1] + 1)):
+        values[row] = ema(found.close, period)
+    return Bank(tf, periods[0], values, found.known)
+
+
+def _grid(fast: Bank, slow: tuple[Bank, ...], bars: int) -> Grid:
+    at = np.unique(np.concatenate([fast.known, *(bank.known for bank in slow)]))
+    at = at[at < bars - 1]  # a cross at the last bar acts nowhere
+    padded = -(-max(len(at), 1) // BLOCK) * BLOCK
+    fast_window = _newest(fast.known, at, padded)
+    values = np.empty((len(fast.values), padded), dtype=np.float32)
+    low = np.empty((len(values), padded // BLOCK), dtype=np.float32)
+    high = np.empty_like(low)
+    for row in range(len(values)):
+        lay_out(fast.values[row], fast_window, values[row], low[row], high[row])
+    slow_window = np.stack([_newest(bank.known, at, padded) for bank in slow])
+    return Grid(at.astype(np.int32), values, low, high, fast_window, slow_window)
+
+
+def _newest(known: Ints, at: Ints, padded: int) -> I32:
+    newest = np.full(padded, -1, dtype=np.int32)
+    newest[: len(at)] = np.searchsorted(known, at, side="right") - 1
+    return newest
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def lay_out(values: Floats, window: I32, out: F32, low: F32, high: F32) -> None:
+    """Lay a series, float64 [W], on decision points: out float32 [P], and the extremes of each block of 64."""
+    for block in range(len(low)):
+        least, most, missing = np.float32(np.inf), np.float32(-np.inf), False
+        for p in range(block * BLOCK, (block + 1) * BLOCK):
+            value = np.float32(values[window[p]]) if window[p] >= 0 else np.float32(np.nan)
+            out[p] = value
+            least, most = min(least, value), max(most, value)
+            missing |= value != value
+        low[block] = -np.inf if missing else least
+        high[block] = np.inf if missing else most
+
+
+def _prices(bars: Bars) -> Prices:
+    ohlc = np.stack([bars.open, bars.high, bars.low, bars.close], axis=1)
+    blocks = -(-len(bars) // LANES)
+    low = _padded(bars.low, blocks * LANES, np.inf).reshape(blocks, LANES)
+    high = _padded(bars.high, blocks * LANES, -np.inf).reshape(blocks, LANES)
+    block_low, block_high = low.min(axis=1), high.max(axis=1)
+    day, slot = day_slots(bars, 0)
+    last = np.append(np.flatnonzero(slot[1:] != slot[:-1]), len(bars) - 1)
+    return Prices(
+        ohlc=np.ascontiguousarray(ohlc),
+        low=_outwards(low.ravel(), -np.inf),
+        high=_outwards(high.ravel(), np.inf),
+        low16=_outwards(block_low, -np.inf),
+        high16=_outwards(block_high, np.inf),
+        block_low=block_low,
+        block_high=block_high,
+        day=slot,
+        day_close=bars.close[last],
+    )
+
+
+def _padded(values: Floats, length: int, filler: float) -> Floats:
+    return np.concatenate([values, np.full(length - len(values), filler)])
+
+
+def _outwards(values: Floats, towards: float) -> F32:
+    """float32 never inside the float64 value, padded by one vector so that a load at the end stays in bounds."""
+    rounded = values.astype(np.float32)
+    inside = rounded > values if towards < 0 else rounded < values
+    rounded[inside] = np.nextafter(rounded[inside], np.float32(towards))
+    return np.concatenate([rounded, np.full(LANES, -towards, dtype=np.float32)])

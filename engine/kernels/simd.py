@@ -1,0 +1,74 @@
+"""Vector compares that numba cannot express: many lanes at once, the answers as the bits of one integer.
+
+LLVM lowers them to whatever the processor has (AVX-512, AVX2, NEON), so nothing is compiled at install.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+F32 = ir.FloatType()
+LANES = 16
+BLOCK = 64
+
+
+def _load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int) -> Any:
+    """<lanes x float> from a contiguous float32 array, no alignment assumed."""
+    data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
+    address = builder.gep(data, [index])
+    vector = ir.VectorType(F32, lanes)
+    return builder.load(builder.bitcast(address, vector.as_pointer()), align=4, typ=vector)
+
+
+def _splat(builder: Any, value: Any, lanes: int) -> Any:
+    vector = ir.VectorType(F32, lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def above_below(typing_context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+    """(a > b, a < b) of a[i:i+64] and b[j:j+64], each a uint64 whose bit k is lane k; NaN is neither."""
+    signature = types.UniTuple(types.uint64, 2)(a, types.intp, b, types.intp)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        left = _load(context, builder, sig.args[0], args[0], args[1], BLOCK)
+        right = _load(context, builder, sig.args[2], args[2], args[3], BLOCK)
+        bits = ir.IntType(BLOCK)
+        above = builder.bitcast(builder.fcmp_ordered(">", left, right), bits)
+        below = builder.bitcast(builder.fcmp_ordered("<", left, right), bits)
+        return cgutils.pack_array(builder, [above, below])
+
+    return signature, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def touches(typing_context: Any, worst: Any, best: Any, i: Any, sign: Any, stop: Any, take: Any) -> Any:
+    """uint32 whose bit k is set where sign * worst[i+k] <= stop or sign * best[i+k] >= take, for 16 lanes."""
+    signature = types.uint32(worst, best, types.intp, types.float32, types.float32, types.float32)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        signs = _splat(builder, args[3], LANES)
+        low = builder.fmul(_load(context, builder, sig.args[0], args[0], args[2], LANES), signs)
+        high = builder.fmul(_load(context, builder, sig.args[1], args[1], args[2], LANES), signs)
+        stopped = builder.fcmp_ordered("<=", low, _splat(builder, args[4], LANES))
+        taken = builder.fcmp_ordered(">=", high, _splat(builder, args[5], LANES))
+        bits = builder.bitcast(builder.or_(stopped, taken), ir.IntType(LANES))
+        return builder.zext(bits, ir.IntType(32))
+
+    return signature, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit(typing_context: Any, word: Any) -> Any:
+    """Index of the lowest set bit of a uint64 that is not 0."""
+    signature = types.intp(types.uint64)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return signature, codegen
