@@ -84,6 +84,6 @@ def metrics(backtest: Backtest) -> dict[str, float]:
     }
 
 
-def jsonable(values: dict[str, float]) -> dict[str, float | None]:
+def jsonable(values: dict[str, float]) -> dict[str, int | float | None]:
     """The same with null for what is undefined."""
     return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in values.items()}

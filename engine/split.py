@@ -112,7 +112,9 @@ def split_for(bars: Bars, train_from: int, train_to: int) -> Split:
     if train_from == 0 and train_to == 0:
         return split(bars)
     if train_from % DAY_MS or train_to % DAY_MS or not 0 <= train_from < train_to:
-        raise BadConfig(f"train_from {train_from} and train_to {train_to} must be UTC midnights in ms, the first earlier")
+        raise BadConfig(
+            f"train_from {train_from} and train_to {train_to} must be UTC midnights in ms, the first earlier"
+        )
     whole = whole_days(bars)
     train = Days(train_from // DAY_MS, train_to // DAY_MS)
     if train.first < whole.first or train.stop > whole.stop:

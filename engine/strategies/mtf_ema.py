@@ -100,6 +100,16 @@ def draw(space: Space, seed: int, start: int, stop: int) -> Combos:
     return np.concatenate(blocks)[start - offset : stop - offset]
 
 
+def pick(space: Space, seed: int, numbers: NDArray[np.int64]) -> Combos:
+    """The combos with these numbers in the stream `seed`: int32 [K, 8]."""
+    picked = np.empty((len(numbers), len(api.COLUMNS)), dtype=np.int32)
+    block_of = numbers // BLOCK
+    for block in np.unique(block_of):
+        here = block_of == block
+        picked[here] = _block(space, seed, int(block))[numbers[here] % BLOCK]
+    return picked
+
+
 def _block(space: Space, seed: int, number: int) -> Combos:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number])))
     combos = _uniform(space, rng, BLOCK)

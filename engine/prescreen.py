@@ -1,0 +1,206 @@
+"""The prescreen stage: random combos, screened; the best by Sharpe re-evaluated exactly and written down.
+
+Notation: N combos of one seeded stream, K kept. Memory does not grow with N: after each batch only the best survive.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from ..state.errors import GpuUnavailable
+from ..state.files import make_folder, write_atomic
+from ..state.models.artifacts import Phase0, Phase0Header, Phase0Row
+from ..state.models.jobs import Job
+from .artifacts import PHASE0, cost_facts, data_facts, versions, write_model
+from .bars import Bars, Floats, Ints
+from .costs import Costs
+from .kernels import cpu, exact
+from .kernels.market import Market
+from .metrics import jsonable, metrics
+from .progress import Reporter
+from .strategies import mtf_ema
+from .strategies.api import Combos, Params
+from .strategies.mtf_ema import Space
+
+BATCH = 1 << 16
+MARGIN = 10  # screened combos re-evaluated beyond K: the exact top K is inside them
+CHECKPOINT = ".phase0_checkpoint.json"
+
+
+@dataclass
+class Ranking:
+    """The best combos so far: their numbers int64 and screened Sharpe float64, best first, ties by number."""
+
+    keep: int
+    numbers: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    sharpe: Floats = field(default_factory=lambda: np.empty(0, dtype=np.float64))
+    feasible: int = 0
+    done: int = 0
+
+    def add(self, first: int, screened: cpu.Screened, feasible: np.ndarray) -> None:  # type: ignore[type-arg]
+        """Fold in a batch whose combos are numbered from `first`."""
+        chosen = np.flatnonzero(feasible)
+        numbers = np.concatenate([self.numbers, first + chosen])
+        sharpe = np.concatenate([self.sharpe, screened.sharpe[chosen]])
+        best = np.lexsort((numbers, -sharpe))[: self.keep]
+        self.numbers, self.sharpe = numbers[best], sharpe[best]
+        self.feasible += len(chosen)
+        self.done = first + len(feasible)
+
+
+def run(job: Job, bars: Bars, report: Reporter) -> list[Path]:
+    """Screen `job.volume.combos` combos of stream `job.seed` over `bars` (training bars only) and write the artifact.
+
+    Goes on from its checkpoint when it was stopped. Raises GpuUnavailable when the job asks for a GPU, BadConfig for a
+    space that does not fit the bars.
+    """
+    if job.gpu >= 0:
+        raise GpuUnavailable("this version has no GPU screen", fix="use --engine cpu, or --gpu -1")
+    clock = Clock()
+    folder = make_folder(Path(job.out_dir))
+    space = mtf_ema.space_for(job.mode, job.space)
+    costs = Costs(**job.costs.model_dump())
+    report.fact(backend="cpu", device="cpu")
+    report.phase("load")
+    market = cpu.prepare(bars, space)
+    clock.lap("series")
+    ranking = _screen_batches(job, market, costs, report, folder / CHECKPOINT)
+    clock.lap("screen")
+    report.phase("exact", len(ranking.numbers), "combos")
+    rows = evaluate(job, bars, space, costs, ranking, report)
+    clock.lap("exact")
+    report.phase("write")
+    header = Phase0Header(
+        symbol=bars.symbol,
+        mode=job.mode,
+        strategy=mtf_ema.NAME,
+        seed=job.seed,
+        space=space.model_dump(mode="json"),
+        space_sha256=space.sha256,
+        data=data_facts(bars),
+        costs=cost_facts(costs),
+        leverage=space.leverage,
+        min_trades=job.min_trades,
+        volume=job.volume.combos,
+        feasible=ranking.feasible,
+        top_k=job.volume.top_k,
+        backend="cpu",
+        versions=versions(),
+        timings={**clock.laps, "threads": threads_of(job)},
+    )
+    path = write_model(folder / PHASE0, Phase0(header=header, rows=rows))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return [path]
+
+
+class Clock:
+    """Seconds spent in each phase."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float | int | str] = {}
+        self._since = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[f"{name}_s"] = round(now - self._since, 4)
+        self._since = now
+
+
+def threads_of(job: Job) -> int:
+    return max(1, int(job.claims.cpus))
+
+
+def feasible(screened: cpu.Screened, space: Space, min_trades: int) -> np.ndarray:  # type: ignore[type-arg]
+    """bool [K]: enough trades, a defined Sharpe, a daily drawdown inside the mode's limit."""
+    return (
+        (screened.trades >= min_trades)
+        & ~np.isnan(screened.sharpe)
+        & (screened.max_drawdown_daily <= space.max_drawdown)
+    )
+
+
+def _screen_batches(job: Job, market: Market, costs: Costs, report: Reporter, checkpoint: Path) -> Ranking:
+    total, size = job.volume.combos, job.volume.batch or BATCH
+    key = _checkpoint_key(job, market, costs)
+    ranking = _resume(checkpoint, key, job.volume.top_k + MARGIN)
+    batches = -(-total // size)
+    report.phase("batch", total, "combos")
+    report.step(ranking.done, checkpoint=ranking.done)
+    while ranking.done < total:
+        first, began = ranking.done, time.perf_counter()
+        combos = mtf_ema.draw(market.space, job.seed, first, min(first + size, total))
+        screened = screen_batch(market, combos, costs, job, lambda done, first=first: report.step(first + done))  # type: ignore[misc]
+        ranking.add(first, screened, feasible(screened, market.space, job.min_trades))
+        rate = len(combos) / (time.perf_counter() - began)
+        best = f", best Sharpe {ranking.sharpe[0]:.2f}" if len(ranking.sharpe) else ""
+        report.line(f"Batch {-(-ranking.done // size)}/{batches} {len(combos):,} combos at {rate:,.0f}/s{best}")
+        _save(checkpoint, key, ranking)
+        report.step(ranking.done, checkpoint=ranking.done)
+    return ranking
+
+
+def screen_batch(market: Market, combos: Combos, costs: Costs, job: Job, on_batch) -> cpu.Screened:  # type: ignore[no-untyped-def]
+    """One batch on the job's backend."""
+    return cpu.screen(market, combos, costs, market.space.leverage, threads=threads_of(job), on_batch=on_batch)
+
+
+def evaluate(job: Job, bars: Bars, space: Space, costs: Costs, ranking: Ranking, report: Reporter) -> list[Phase0Row]:
+    """The ranked combos simulated exactly, sorted by exact Sharpe, the infeasible dropped, at most top_k."""
+
+    def one(number: int, row: Combos) -> tuple[int, Params, dict[str, float]]:
+        params = Params.from_row(row)
+        return number, params, metrics(exact.simulate(bars, params, costs, space.leverage))
+
+    found = []
+    screened = dict(zip(ranking.numbers.tolist(), ranking.sharpe.tolist(), strict=True))
+    combos = mtf_ema.pick(space, job.seed, ranking.numbers)
+    with ThreadPoolExecutor(max_workers=threads_of(job)) as pool:
+        for done, result in enumerate(pool.map(one, screened, combos), start=1):
+            found.append(result)
+            report.step(done)
+    found = [r for r in found if r[2]["total_trades"] >= job.min_trades and r[2]["max_drawdown_daily"] <= space.max_drawdown]
+    found.sort(key=lambda r: (-r[2]["sharpe"], r[0]))
+    return [
+        Phase0Row(
+            rank=rank,
+            combo=number,
+            params=params.as_dict(),
+            metrics=jsonable(values),
+            screened_sharpe=screened[number],
+        )
+        for rank, (number, params, values) in enumerate(found[: job.volume.top_k], start=1)
+    ]
+
+
+def _checkpoint_key(job: Job, market: Market, costs: Costs) -> str:
+    """What must be equal for half a screen to be worth keeping."""
+    volume = (job.volume.combos, job.volume.top_k, job.volume.batch, job.min_trades, job.seed)
+    return f"{market.bars.sha256} {market.space.sha256} {costs} {volume}"
+
+
+def _resume(checkpoint: Path, key: str, keep: int) -> Ranking:
+    ranking = Ranking(keep)
+    try:
+        saved = orjson.loads(checkpoint.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return ranking
+    if saved.get("key") == key:
+        ranking.numbers = np.array(saved["numbers"], dtype=np.int64)
+        ranking.sharpe = np.array(saved["sharpe"], dtype=np.float64)
+        ranking.feasible, ranking.done = saved["feasible"], saved["done"]
+    return ranking
+
+
+def _save(checkpoint: Path, key: str, ranking: Ranking) -> None:
+    body = {
+        "key": key,
+        "numbers": ranking.numbers.tolist(),
+        "sharpe": ranking.sharpe.tolist(),
+        "feasible": ranking.feasible,
+        "done": ranking.done,
+    }
+    write_atomic(checkpoint, orjson.dumps(body), sync=False)
