@@ -83,3 +83,32 @@ def locked(path: Path, *, blocking: bool = True) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def append_synced(path: Path, data: bytes, *, after: int, sync: bool = True) -> None:
+    """Append `data` to a file whose first `after` bytes are whole, and sync it; what lies behind them is torn and goes.
+
+    The caller holds the file's lock. Without `sync` the data survive the process, not the machine. When the disk
+    refuses, the file is cut back to `after` bytes: all or nothing.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _append_or_undo(descriptor, data, after, sync)
+        finally:
+            os.close(descriptor)
+        if sync and after == 0:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def _append_or_undo(descriptor: int, data: bytes, after: int, sync: bool) -> None:
+    os.ftruncate(descriptor, after)
+    try:
+        _write_all(descriptor, data)
+        if sync:
+            os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, after)
+        raise

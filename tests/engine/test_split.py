@@ -18,11 +18,15 @@ def test_plenty_of_data_gives_180_days_of_holdout_7_of_embargo_and_730_of_traini
     cut = split(walk("2020-01-01", 1200, minutes=HOUR))
     assert (len(cut.holdout), len(cut.embargo), len(cut.train)) == (180, 7, 730)
     assert cut.holdout.to_ms == ms("2020-01-01") + 1200 * DAY_MS
-    assert cut.sufficient and cut.reason == "" and cut.whole_days == 1200
+    assert cut.sufficient
+    assert cut.reason == ""
+    assert cut.whole_days == 1200
 
 
 @pytest.mark.parametrize(("days", "held"), [(899, 179), (900, 180), (365, 73), (300, 60)])
-def test_with_less_data_the_holdout_is_a_fifth_of_the_whole_days_and_training_what_is_left(days: int, held: int) -> None:
+def test_with_less_data_the_holdout_is_a_fifth_of_the_whole_days_and_training_what_is_left(
+    days: int, held: int
+) -> None:
     cut = split(walk("2021-01-01", days, minutes=HOUR))
     assert len(cut.holdout) == held
     assert len(cut.train) == min(730, days - held - EMBARGO_DAYS)
@@ -38,7 +42,8 @@ def test_one_day_too_few_is_insufficient_and_says_what_would_be_needed() -> None
 
 def test_a_plan_that_asks_for_too_short_a_training_is_insufficient_too() -> None:
     cut = split(walk("2021-01-01", 900, minutes=HOUR), train_days=179)
-    assert not cut.sufficient and "179 of 180 training days" in cut.reason
+    assert not cut.sufficient
+    assert "179 of 180 training days" in cut.reason
 
 
 def test_the_partial_last_day_and_the_partial_first_day_belong_to_nobody() -> None:
@@ -61,7 +66,8 @@ def test_days_without_bars_do_not_count_as_evidence() -> None:
     with_gap = bars.slice(0, len(bars))
     columns = {name: getattr(with_gap, name)[gap] for name in ("time", "open", "high", "low", "close", "volume")}
     cut = split(type(bars)(bars.symbol, bars.base_ms, **columns))
-    assert not cut.sufficient and "59 of 60" in cut.reason
+    assert not cut.sufficient
+    assert "59 of 60" in cut.reason
 
 
 def test_no_whole_training_day_is_refused() -> None:
