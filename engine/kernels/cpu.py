@@ -19,13 +19,32 @@ from ..costs import Costs
 from ..metrics import DAYS_PER_YEAR
 from ..strategies import api
 from ..strategies.api import Combos, refuse_impossible
-from .events import find_crosses, first_touch, first_touch_trailing
+from .events import TILE, find_crosses, next_tile, touch_in_tile, trail_in_tile, trail_next_tile
 from .market import Market, lay_out, prepare
+from .simd import LANES, prefetch
 
 __all__ = ["Screened", "prepare", "screen"]
 
 CHUNK = 2048  # combos a thread takes at once: long enough to share series, short enough to stop soon
 MOMENTS = 4
+AHEAD = 8  # orders whose prices are asked for ahead of the one at work
+
+ORDER = np.dtype(
+    [
+        ("entry", np.int64),
+        ("end", np.int64),
+        ("exit", np.int64),
+        ("tile", np.int64),
+        ("side", np.int64),
+        ("price", np.float64),
+        ("best", np.float64),
+        ("stop", np.float64),
+        ("take", np.float64),
+        ("trail", np.float64),
+    ]
+)
+"""One trade on its way. end: bar of the cross that closes it at the latest, T if none. tile: where to look next. best,
+stop, take, trail: signed coordinates; trail is the stop in force at the exit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +148,13 @@ def _arrays(market: Market) -> tuple[Any, ...]:
     grids, prices = market.grids, market.prices
     grid = tuple((g.at, g.fast, g.low, g.high, g.fast_window, g.slow_window) for g in grids)
     banks = tuple(bank.values for bank in market.fast), tuple(bank.values for bank in market.slow)
-    pyramid = (prices.ohlc, prices.low, prices.high, prices.low16, prices.high16)
-    return grid, *banks, pyramid, (prices.block_low, prices.block_high), (prices.day, prices.day_close)
+    pyramid = (prices.tiles, prices.low, prices.high, len(prices.day))
+    return grid, *banks, pyramid, (prices.day, prices.day_close)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _screen_chunk(
-    grids: Any, fast_banks: Any, slow_banks: Any, pyramid: Any, blocks: Any, days: Any, combos: Any, rows: Any,
+    grids: Any, fast_banks: Any, slow_banks: Any, pyramid: Any, days: Any, combos: Any, rows: Any,
     money: Any, edges: Any, part: Any, values: Any, trades: Any, sums: Any,
 ) -> None:  # fmt: skip
     """Screen the combos numbered in `part`, which share series with their neighbours, into the output rows."""
@@ -147,6 +166,7 @@ def _screen_chunk(
     slow_high = np.empty(most // 64, dtype=np.float32)
     bar = np.empty(most + 1, dtype=np.int32)
     side = np.empty(most + 1, dtype=np.int8)
+    orders = np.empty(most + 1, dtype=ORDER)
     marks = np.empty(len(days[1]) + 1, dtype=np.float64)
     held = np.full(4, -1, dtype=np.int32)
     count = 0
@@ -164,83 +184,157 @@ def _screen_chunk(
             )  # fmt: skip
             held[:] = row
         trades[k] = 0
-        _trade(pyramid, blocks, days, combos[k], money, bar[:count], side[:count], edges, marks, trades[k])
+        _trade(pyramid, days, combos[k], money, bar[:count], side[:count], orders, edges, marks, trades[k])
         values[k, 0], values[k, 1], values[k, 2] = _measure(marks, edges, sums[k])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _trade(
-    pyramid: Any, blocks: Any, days: Any, combo: Any, money: Any, bar: Any, side: Any, edges: Any, marks: Any, exits: Any
+    pyramid: Any, days: Any, combo: Any, money: Any, bar: Any, side: Any, orders: Any, edges: Any, marks: Any, exits: Any
 ) -> None:
     """Trade one combo from cross to cross: daily equity into marks float64 [D + 1] (the first is 1), exits by segment."""
-    fee, slippage, _, leverage = money
-    ohlc = pyramid[0]
-    day, day_close = days
-    bars = len(ohlc)
-    allowed = combo[7]
-    equity = 1.0
-    marks[0] = 1.0
-    next_day = 0
-    segment = 0
+    count = _place(bar, side, combo[7], pyramid[3], orders)
+    _find_exits(pyramid, combo, money[1], orders[:count])
+    _settle(pyramid, days, money, orders[:count], edges, marks, exits)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _place(bar: Any, side: Any, allowed: int, bars: int, orders: Any) -> int:
+    """The trades that the crosses ask for: entry bar, side, and the bar of the cross that ends them at the latest."""
+    count = 0
     for k in range(len(bar)):
-        s = side[k]
-        if allowed != 0 and allowed != s:
-            continue
-        entry = bar[k]
-        end = bar[k + 1] if k + 1 < len(bar) else bars
-        pe = ohlc[entry, 0] * (1.0 + slippage) if s > 0 else ohlc[entry, 0] * (1.0 - slippage)
-        j, px = _exit(pyramid, blocks, combo, slippage, entry, end, s, pe)
-        while next_day < day[entry]:
-            next_day += 1
-            marks[next_day] = equity
-        last_day = day[min(j, bars - 1)]
+        if allowed == 0 or allowed == side[k]:
+            order = orders[count]
+            order.entry = bar[k]
+            order.end = bar[k + 1] if k + 1 < len(bar) else bars
+            order.side = side[k]
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _find_exits(pyramid: Any, combo: Any, slippage: float, orders: Any) -> None:
+    """Entry price, levels and exit bar of every order, in two passes, so that memory is asked for before it is needed."""
+    tiles, low, high, _ = pyramid
+    stop_loss, take_profit, trailing = combo[4] / 10000.0, combo[5] / 10000.0, combo[6] / 10000.0
+    for k in range(min(AHEAD, len(orders))):
+        _ask(tiles, orders[k].entry)
+    for k in range(len(orders)):
+        if k + AHEAD < len(orders):
+            _ask(tiles, orders[k + AHEAD].entry)
+        order = orders[k]
+        s, tile, lane = order.side, order.entry // LANES, order.entry % LANES
+        pe = tiles[tile * TILE + 2 * LANES + lane] * (1.0 + s * slippage)
+        order.price = pe
+        order.best = s * pe
+        order.stop = s * (pe * (1.0 - s * stop_loss))
+        order.take = s * (pe * (1.0 + s * take_profit)) if take_profit > 0.0 else np.inf
+        order.exit = -1
+        order.tile = tile
+        _look(tiles, low, high, order, lane, trailing)
+        if order.exit < 0:
+            _ask(tiles, order.tile * LANES)
+    for k in range(len(orders)):
+        order = orders[k]
+        while order.exit < 0:
+            _look(tiles, low, high, order, 0, trailing)
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _ask(tiles: Any, bar: int) -> None:
+    """Prefetch the tile of a bar."""
+    first = bar // LANES * TILE
+    for line in range(0, TILE, 8):
+        prefetch(tiles, first + line)
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _look(tiles: Any, low: Any, high: Any, order: Any, lane: int, trailing: float) -> None:
+    """Look for the exit in the order's tile from `lane` on; else move the order to the next tile that may hold it."""
+    s, tile = order.side, order.tile
+    until = (order.end + LANES - 1) // LANES
+    if trailing > 0.0:
+        factor = 1.0 - s * trailing
+        lane, best, stop = trail_in_tile(tiles, tile, lane, s, order.best, order.stop, order.take, factor)
+        order.best = best
+        if lane < LANES:
+            order.trail = stop
+    else:
+        lane = touch_in_tile(tiles, tile, lane, s, order.stop, order.take)
+        if lane < LANES:
+            order.trail = order.stop
+    if lane < LANES:
+        order.exit = min(tile * LANES + lane, order.end)
+        return
+    if trailing > 0.0:
+        tile, order.best = trail_next_tile(low, high, tile + 1, until, s, order.best, order.stop, order.take, factor)
+    else:
+        tile = next_tile(low, high, tile + 1, until, s, order.stop, order.take)
+    order.tile = tile
+    if tile == until:
+        order.exit = order.end
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _settle(
+    pyramid: Any, days: Any, money: Any, orders: Any, edges: Any, marks: Any, exits: Any
+) -> None:
+    """Run the equity through the orders: daily marks, and the number of exits in each segment."""
+    fee, slippage, _, leverage = money
+    day, day_close = days
+    bars = pyramid[3]
+    equity, today, segment = 1.0, 0, 0
+    marks[0] = 1.0
+    for k in range(len(orders)):
+        order = orders[k]
+        s, pe = order.side, order.price
+        px = _fill(pyramid[0], order, bars, day_close[-1], slippage)
+        entered = day[order.entry]
+        while today < entered:
+            today += 1
+            marks[today] = equity
+        left = day[min(order.exit, bars - 1)]
         slope = equity * leverage * s / pe
         base = equity * (1.0 - leverage * s - leverage * fee)
         worst = 1.0
-        for d in range(next_day, last_day):
+        for d in range(today, left):
             marks[d + 1] = base + slope * day_close[d]
             worst = min(worst, marks[d + 1])
         if worst <= 0.0:
-            last_day = next_day
-            while marks[last_day + 1] > 0.0:
-                last_day += 1
+            left = today
+            while marks[left + 1] > 0.0:
+                left += 1
             equity = 0.0
         else:
-            equity = equity * (1.0 + leverage * (s * (px / pe - 1.0) - fee * (1.0 + px / pe)))
-            equity = max(equity, 0.0)
-        next_day = last_day
-        while edges[segment + 1] <= last_day:
+            equity = max(equity * (1.0 + leverage * (s * (px / pe - 1.0) - fee * (1.0 + px / pe))), 0.0)
+        today = left
+        while edges[segment + 1] <= left:
             segment += 1
         exits[segment] += 1
         if equity == 0.0:
             break
-    for d in range(next_day, len(day_close)):
+    for d in range(today, len(day_close)):
         marks[d + 1] = equity
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _exit(pyramid: Any, blocks: Any, combo: Any, slippage: float, entry: int, end: int, s: int, pe: float) -> Any:
-    """(bar, fill price) of the exit of a position entered at the open of `entry`; a cross acts at `end`, or the data ends."""
-    ohlc = pyramid[0]
-    bars = len(ohlc)
-    stop = s * (pe * (1.0 - s * (combo[4] / 10000.0)))
-    take = s * (pe * (1.0 + s * (combo[5] / 10000.0))) if combo[5] > 0 else np.inf
-    if combo[6] > 0:
-        factor = 1.0 - s * (combo[6] / 10000.0)
-        j, stop = first_touch_trailing(ohlc, blocks[0], blocks[1], entry, end, s, pe, stop, take, factor)
-    else:
-        j = first_touch(pyramid, entry, end, s, stop, take)
-    leave = 1.0 - slippage if s > 0 else 1.0 + slippage
-    if j == end:
-        return j, (ohlc[j, 0] if j < bars else ohlc[bars - 1, 3]) * leave
-    if j > entry and s * ohlc[j, 0] <= stop:
-        return j, ohlc[j, 0] * leave
-    if j > entry and s * ohlc[j, 0] >= take:
-        return j, ohlc[j, 0]
-    worst = ohlc[j, 2] if s > 0 else ohlc[j, 1]
-    if s * worst <= stop:
-        return j, s * stop * leave
-    return j, s * take
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _fill(tiles: Any, order: Any, bars: int, last_close: float, slippage: float) -> float:
+    """The price at which the order's position is closed."""
+    s, j = order.side, order.exit
+    leave = 1.0 - s * slippage
+    if j == bars:
+        return last_close * leave
+    at = j // LANES * TILE + j % LANES
+    opened = tiles[at + 2 * LANES]
+    if j == order.end:
+        return opened * leave
+    if j > order.entry:
+        if s * opened <= order.trail:
+            return opened * leave
+        if s * opened >= order.take:
+            return opened
+    worst = tiles[at] if s > 0 else tiles[at + LANES]
+    return s * order.trail * leave if s * worst <= order.trail else s * order.take
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})  # type: ignore[untyped-decorator]

@@ -1,8 +1,8 @@
 """The event form of a backtest: from cross to cross, and from entry to the first bar that touches an exit.
 
-Every decision (which side, which bar, which exit) is made in float64 and equals the exact simulator's; float32 only
-says quickly where nothing can happen. Notation as in market.py; s = +1 long, -1 short. In signed coordinates
-(s * price) a stop always lies below and a take above.
+Every decision (which side, which bar, which exit) is made in float64 and equals the exact simulator's. Notation as in
+market.py; s = +1 long, -1 short. In signed coordinates (s * price) a stop always lies below and a take above, so one
+code serves both sides.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from numba import njit
 
 from .simd import BLOCK, LANES, above_below, lowest_bit, touches
 
-SLACK = 2.0e-7  # more than half a float32 ulp: a level pushed out by it covers its own rounding
+TILE = 3 * LANES  # lows, highs, opens
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -76,84 +76,62 @@ def _turns_with_holes(above: Any, decided: Any, side: int) -> Any:
     return turns, side
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def first_touch(prices: Any, entry: int, end: int, s: int, stop: float, take: float) -> int:
-    """The first bar in [entry, end) whose worst price is at the stop or best at the take; `end` if none.
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def touch_in_tile(tiles: Any, tile: int, lane: int, s: int, stop: float, take: float) -> int:
+    """The first lane of the tile from `lane` on whose worst price is at the stop or best at the take; 16 if none.
 
     stop, take: levels in signed coordinates, infinite when off.
     """
-    ohlc, low, high, low16, high16 = prices
-    worst, best = (low, high) if s > 0 else (high, low)
-    worst16, best16 = (low16, high16) if s > 0 else (high16, low16)
-    near, far = np.float32(stop + abs(stop) * SLACK), np.float32(take - abs(take) * SLACK)
-    sign = np.float32(s)
-    block = entry // LANES
-    inside = np.uint64(touches(worst, best, block * LANES, sign, near, far))
-    inside &= ~np.uint64(0) << np.uint64(entry - block * LANES)
-    while inside != 0:
-        j = block * LANES + lowest_bit(inside)
-        if j >= end:
-            return end
-        if _really(ohlc, j, s, stop, take):
-            return j
-        inside &= inside - np.uint64(1)
-    block += 1
-    while block * LANES < end:
-        group = block // LANES * LANES
-        blocks = np.uint64(touches(worst16, best16, group, sign, near, far))
-        blocks &= ~np.uint64(0) << np.uint64(block - group)
-        while blocks != 0:
-            first = (group + lowest_bit(blocks)) * LANES
-            if first >= end:
-                return end
-            blocks &= blocks - np.uint64(1)
-            inside = np.uint64(touches(worst, best, first, sign, near, far))
-            while inside != 0:
-                j = first + lowest_bit(inside)
-                if j >= end:
-                    return end
-                if _really(ohlc, j, s, stop, take):
-                    return j
-                inside &= inside - np.uint64(1)
-        block = group + LANES
-    return end
+    lows, highs = tile * TILE, tile * TILE + LANES
+    worst, best = (lows, highs) if s > 0 else (highs, lows)
+    touched = touches(tiles, worst, tiles, best, float(s), stop, take) & (~np.uint64(0) << np.uint64(lane))
+    return lowest_bit(touched) if touched != 0 else LANES
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _really(ohlc: Any, j: int, s: int, stop: float, take: float) -> bool:
-    worst, best = (ohlc[j, 2], ohlc[j, 1]) if s > 0 else (ohlc[j, 1], ohlc[j, 2])
-    return s * worst <= stop or s * best >= take
+def next_tile(low: Any, high: Any, tile: int, until: int, s: int, stop: float, take: float) -> int:
+    """The first tile in [tile, until) that holds a touch; `until` if none."""
+    while tile < until:
+        if s > 0:
+            touched = touches(low, tile, high, tile, 1.0, stop, take)
+        else:
+            touched = touches(high, tile, low, tile, -1.0, stop, take)
+        if touched != 0:
+            return min(tile + lowest_bit(touched), until)
+        tile += LANES
+    return until
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def first_touch_trailing(
-    ohlc: Any, block_low: Any, block_high: Any, entry: int, end: int, s: int,
-    pe: float, stop: float, take: float, factor: float,
-) -> Any:  # fmt: skip
-    """(bar, stop in force there) like first_touch, with a stop that also follows the best price seen, x `factor`.
+def trail_in_tile(
+    tiles: Any, tile: int, lane: int, s: int, best: float, stop: float, take: float, factor: float
+) -> Any:
+    """(lane, best price seen, stop in force) like touch_in_tile, with a stop that also follows the best price x factor.
 
-    stop, take, and the stop returned: signed coordinates.
+    best, stop, take: signed coordinates.
     """
-    worst_column, best_column = (2, 1) if s > 0 else (1, 2)
-    best_so_far = s * pe
-    j = entry
-    while j < end:
-        if j % LANES == 0:
-            block = j // LANES
-            worst = s * (block_low[block] if s > 0 else block_high[block])
-            best = s * (block_high[block] if s > 0 else block_low[block])
-            most = max(best_so_far, best)
-            if worst > max(stop, most * factor) and best < take:
-                best_so_far = most
-                j += LANES
-                continue
-        stop_now = max(stop, best_so_far * factor)
-        until = min(end, (j // LANES + 1) * LANES)
-        while j < until:
-            best = s * ohlc[j, best_column]
-            if s * ohlc[j, worst_column] <= stop_now or best >= take:
-                return j, stop_now
-            best_so_far = max(best_so_far, best)
-            stop_now = max(stop, best_so_far * factor)
-            j += 1
-    return end, -np.inf
+    lows, highs = tile * TILE, tile * TILE + LANES
+    worst_at, best_at = (lows, highs) if s > 0 else (highs, lows)
+    for k in range(lane, LANES):
+        level = max(stop, best * factor)
+        reach = s * tiles[best_at + k]
+        if s * tiles[worst_at + k] <= level or reach >= take:
+            return k, best, level
+        best = max(best, reach)
+    return LANES, best, stop
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def trail_next_tile(
+    low: Any, high: Any, tile: int, until: int, s: int, best: float, stop: float, take: float, factor: float
+) -> Any:
+    """(tile, best price seen before it): the first tile in [tile, until) that may hold a touch; `until` if none."""
+    while tile < until:
+        worst = s * (low[tile] if s > 0 else high[tile])
+        reach = s * (high[tile] if s > 0 else low[tile])
+        most = max(best, reach)
+        if worst <= max(stop, most * factor) or reach >= take:
+            return tile, best
+        best = most
+        tile += 1
+    return until, best

@@ -56,19 +56,16 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Prices:
-    """ohlc float64 [T, 4]. low, high float32 rounded outwards, padded by one vector; low16, high16: extremes of 16 bars.
+    """Prices in tiles of 16 bars, so that what one exit needs lies together.
 
-    block_low, block_high float64: the exact extremes of 16 bars. day int32 [T]: index of the bar's UTC day. day_close
-    float64 [D]: last close of each day.
+    tiles float64 [B * 48]: per tile 16 lows, 16 highs, 16 opens; bars past the end touch nothing. low, high float64
+    [B + 16]: extremes of each tile. day int32 [T]: index of the bar's UTC day. day_close float64 [D]: last close of
+    each day.
     """
 
-    ohlc: Floats
-    low: F32
-    high: F32
-    low16: F32
-    high16: F32
-    block_low: Floats
-    block_high: Floats
+    tiles: Floats
+    low: Floats
+    high: Floats
     day: I32
     day_close: Floats
 
@@ -140,21 +137,21 @@ def lay_out(values: Floats, window: I32, out: F32, low: F32, high: F32) -> None:
 
 
 def _prices(bars: Bars) -> Prices:
-    ohlc = np.stack([bars.open, bars.high, bars.low, bars.close], axis=1)
-    blocks = -(-len(bars) // LANES)
-    low = _padded(bars.low, blocks * LANES, np.inf).reshape(blocks, LANES)
-    high = _padded(bars.high, blocks * LANES, -np.inf).reshape(blocks, LANES)
-    block_low, block_high = low.min(axis=1), high.max(axis=1)
+    count = -(-len(bars) // LANES)
+    tiles = np.stack(
+        [
+            _padded(bars.low, count * LANES, np.inf).reshape(count, LANES),
+            _padded(bars.high, count * LANES, -np.inf).reshape(count, LANES),
+            _padded(bars.open, count * LANES, np.nan).reshape(count, LANES),
+        ],
+        axis=1,
+    )
     day, slot = day_slots(bars, 0)
     last = np.append(np.flatnonzero(slot[1:] != slot[:-1]), len(bars) - 1)
     return Prices(
-        ohlc=np.ascontiguousarray(ohlc),
-        low=_outwards(low.ravel(), -np.inf),
-        high=_outwards(high.ravel(), np.inf),
-        low16=_outwards(block_low, -np.inf),
-        high16=_outwards(block_high, np.inf),
-        block_low=block_low,
-        block_high=block_high,
+        tiles=tiles.ravel(),
+        low=_padded(tiles[:, 0].min(axis=1), count + LANES, np.inf),
+        high=_padded(tiles[:, 1].max(axis=1), count + LANES, -np.inf),
         day=slot,
         day_close=bars.close[last],
     )
@@ -162,11 +159,3 @@ def _prices(bars: Bars) -> Prices:
 
 def _padded(values: Floats, length: int, filler: float) -> Floats:
     return np.concatenate([values, np.full(length - len(values), filler)])
-
-
-def _outwards(values: Floats, towards: float) -> F32:
-    """float32 never inside the float64 value, padded by one vector so that a load at the end stays in bounds."""
-    rounded = values.astype(np.float32)
-    inside = rounded > values if towards < 0 else rounded < values
-    rounded[inside] = np.nextafter(rounded[inside], np.float32(towards))
-    return np.concatenate([rounded, np.full(LANES, -towards, dtype=np.float32)])

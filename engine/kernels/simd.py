@@ -10,21 +10,21 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-F32 = ir.FloatType()
+F32, F64 = ir.FloatType(), ir.DoubleType()
 LANES = 16
 BLOCK = 64
 
 
-def _load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int) -> Any:
-    """<lanes x float> from a contiguous float32 array, no alignment assumed."""
+def _load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, kind: Any, lanes: int) -> Any:
+    """<lanes x kind> from a contiguous array, no alignment assumed."""
     data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
-    address = builder.gep(data, [index])
-    vector = ir.VectorType(F32, lanes)
-    return builder.load(builder.bitcast(address, vector.as_pointer()), align=4, typ=vector)
+    vector = ir.VectorType(kind, lanes)
+    address = builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+    return builder.load(address, align=4 if kind is F32 else 8, typ=vector)
 
 
 def _splat(builder: Any, value: Any, lanes: int) -> Any:
-    vector = ir.VectorType(F32, lanes)
+    vector = ir.VectorType(F64, lanes)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
@@ -36,8 +36,8 @@ def above_below(typing_context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     signature = types.UniTuple(types.uint64, 2)(a, types.intp, b, types.intp)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        left = _load(context, builder, sig.args[0], args[0], args[1], BLOCK)
-        right = _load(context, builder, sig.args[2], args[2], args[3], BLOCK)
+        left = _load(context, builder, sig.args[0], args[0], args[1], F32, BLOCK)
+        right = _load(context, builder, sig.args[2], args[2], args[3], F32, BLOCK)
         bits = ir.IntType(BLOCK)
         above = builder.bitcast(builder.fcmp_ordered(">", left, right), bits)
         below = builder.bitcast(builder.fcmp_ordered("<", left, right), bits)
@@ -47,18 +47,19 @@ def above_below(typing_context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def touches(typing_context: Any, worst: Any, best: Any, i: Any, sign: Any, stop: Any, take: Any) -> Any:
-    """uint32 whose bit k is set where sign * worst[i+k] <= stop or sign * best[i+k] >= take, for 16 lanes."""
-    signature = types.uint32(worst, best, types.intp, types.float32, types.float32, types.float32)
+def touches(typing_context: Any, worst: Any, i: Any, best: Any, j: Any, sign: Any, stop: Any, take: Any) -> Any:
+    """uint64 whose bit k is set where sign * worst[i+k] <= stop or sign * best[j+k] >= take, for 16 float64 lanes."""
+    real = types.float64
+    signature = types.uint64(worst, types.intp, best, types.intp, real, real, real)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        signs = _splat(builder, args[3], LANES)
-        low = builder.fmul(_load(context, builder, sig.args[0], args[0], args[2], LANES), signs)
-        high = builder.fmul(_load(context, builder, sig.args[1], args[1], args[2], LANES), signs)
-        stopped = builder.fcmp_ordered("<=", low, _splat(builder, args[4], LANES))
-        taken = builder.fcmp_ordered(">=", high, _splat(builder, args[5], LANES))
+        signs = _splat(builder, args[4], LANES)
+        low = builder.fmul(_load(context, builder, sig.args[0], args[0], args[1], F64, LANES), signs)
+        high = builder.fmul(_load(context, builder, sig.args[2], args[2], args[3], F64, LANES), signs)
+        stopped = builder.fcmp_ordered("<=", low, _splat(builder, args[5], LANES))
+        taken = builder.fcmp_ordered(">=", high, _splat(builder, args[6], LANES))
         bits = builder.bitcast(builder.or_(stopped, taken), ir.IntType(LANES))
-        return builder.zext(bits, ir.IntType(32))
+        return builder.zext(bits, ir.IntType(64))
 
     return signature, codegen
 
@@ -70,5 +71,22 @@ def lowest_bit(typing_context: Any, word: Any) -> Any:
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return signature, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of element `index` of a flat contiguous array; a hint, never a fault."""
+    signature = types.void(array, types.intp)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = cgutils.create_struct_proxy(sig.args[0])(context, builder, value=args[0]).data
+        address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        i32 = ir.IntType(32)
+        hint = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, hint, "llvm.prefetch.p0")
+        builder.call(function, [address, i32(0), i32(3), i32(1)])
+        return context.get_dummy_value()
 
     return signature, codegen
