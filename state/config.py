@@ -107,7 +107,8 @@ def parse(text: str, name: str = "btswarm.toml") -> Config:
 
 def refusal(error: ValidationError, name: str) -> BadConfig:
     """The first thing that is wrong, in the words of the file."""
-    errors = error.errors()
+    # A misspelt key explains the missing one, so it comes first.
+    errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     first = errors[0]
     same = [one for one in errors if _where(one) == _where(first)]
     more = f" (and {len(errors) - len(same)} more)" if len(errors) > len(same) else ""
