@@ -1,0 +1,79 @@
+"""What an observed Sharpe ratio is worth: its standard error, the probability that the true one is above a benchmark,
+and the track record needed to say so.
+
+Notation: sr, benchmark per observation (not annualised); n observations; skew and kurtosis of the returns with biased
+moments, kurtosis not in excess (3 for a normal). Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier,
+Journal of Risk 15(2). Undefined is NaN.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from ..bars import Floats
+
+NULL_HYPOTHESIS = (
+    "the true Sharpe ratio is at most the benchmark, and the daily returns are independent; "
+    "nothing is said about how many configurations were tried"
+)
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of one series of returns: length, Sharpe per observation (ddof 1), biased skew and non-excess kurtosis."""
+
+    n: int
+    sr: float
+    skew: float
+    kurtosis: float
+
+
+def moments(r: Floats) -> Moments:
+    """The moments of returns r, float64 [T]; all NaN for fewer than two or for constant ones."""
+    if len(r) < 2 or np.all(r == r[0]):
+        return Moments(len(r), math.nan, math.nan, math.nan)
+    away = r - np.mean(r)
+    variance = float(np.mean(away**2))
+    skew = float(np.mean(away**3)) / variance**1.5
+    return Moments(len(r), float(np.mean(r) / np.std(r, ddof=1)), skew, float(np.mean(away**4)) / variance**2)
+
+
+def moments_from_sums(n: int, sums: Floats) -> Moments:
+    """The same from sums of r, r^2, r^3 and r^4, float64 [4]."""
+    if n < 2:
+        return Moments(n, math.nan, math.nan, math.nan)
+    m1, m2, m3, m4 = (float(value) / n for value in sums)
+    variance = m2 - m1**2
+    if variance <= 1e-15 * max(m2, 1e-300):
+        return Moments(n, math.nan, math.nan, math.nan)
+    third = m3 - 3 * m1 * m2 + 2 * m1**3
+    fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+    return Moments(n, m1 / math.sqrt(variance * n / (n - 1)), third / variance**1.5, fourth / variance**2)
+
+
+def sr_stderr(sr: float, n: float, skew: float, kurtosis: float) -> float:
+    """Standard error of an estimated Sharpe ratio; NaN for n < 2."""
+    variance = _variance_of_one(sr, skew, kurtosis)
+    return math.sqrt(variance / (n - 1)) if n > 1 and variance > 0 else math.nan
+
+
+def psr(sr: float, benchmark: float, n: float, skew: float, kurtosis: float) -> float:
+    """Probabilistic Sharpe ratio: confidence that the true Sharpe ratio exceeds `benchmark`."""
+    error = sr_stderr(sr, n, skew, kurtosis)
+    return float(norm.cdf((sr - benchmark) / error))
+
+
+def min_track_record_length(
+    sr: float, benchmark: float, skew: float, kurtosis: float, confidence: float = CONFIDENCE
+) -> float:
+    """Observations needed until psr reaches `confidence`; NaN when sr does not exceed the benchmark."""
+    if not sr > benchmark:
+        return math.nan
+    return 1.0 + _variance_of_one(sr, skew, kurtosis) * float(norm.ppf(confidence) / (sr - benchmark)) ** 2
+
+
+def _variance_of_one(sr: float, skew: float, kurtosis: float) -> float:
+    return 1.0 - skew * sr + (kurtosis - 1.0) / 4.0 * sr**2
