@@ -17,7 +17,7 @@ REFUSED = [
     ("[plna]", "unknown table plna; did you mean plan?"),
     ("[plan]\nsymbol = []", "unknown key plan.symbol; did you mean symbols?"),
     ("[workers.quiet_floor_s]\nstrat = 1", "unknown key workers.quiet_floor_s.strat; did you mean start?"),
-    ('[[command]]\nname = "a"\nagrv = ["x"]', "unknown key command[1].agrv; did you mean argv?"),
+    ('[[command]]\nname = "a"\nargv = ["x"]\nagrv = 1', "unknown key command[1].agrv; did you mean argv?"),
     ("zorg = 1", "unknown table zorg; known here: roots, plan,"),
     ("[plan]\nmin_trades = 29", "plan.min_trades = 29: must be at least 30"),
     ('[plan]\nmodes = ["fast"]', "plan.modes[1] = \"fast\": must be 'conservative', 'balanced' or 'aggressive'"),
