@@ -73,7 +73,9 @@ def read_model(path: Path, kind: type[M]) -> M:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BadData(f"{path} is damaged at {where}: {first['msg']}", fix="delete it and run its stage again") from error
+        raise BadData(
+            f"{path} is damaged at {where}: {first['msg']}", fix="delete it and run its stage again"
+        ) from error
 
 
 def read_phase0(path: Path) -> Phase0:

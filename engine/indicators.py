@@ -6,7 +6,7 @@ from numba import njit
 from .bars import Floats
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def ema(close: Floats, period: int) -> Floats:
     """Exponential moving average, float64 [W] from float64 [W].
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from ..state.errors import GpuUnavailable
 from ..state.files import make_folder, write_atomic
@@ -41,7 +42,7 @@ class Ranking:
     feasible: int = 0
     done: int = 0
 
-    def add(self, first: int, screened: cpu.Screened, feasible: np.ndarray) -> None:  # type: ignore[type-arg]
+    def add(self, first: int, screened: cpu.Screened, feasible: NDArray[np.bool_]) -> None:
         """Fold in a batch whose combos are numbered from `first`."""
         chosen = np.flatnonzero(feasible)
         numbers = np.concatenate([self.numbers, first + chosen])
@@ -114,7 +115,7 @@ def threads_of(job: Job) -> int:
     return max(1, int(job.claims.cpus))
 
 
-def feasible(screened: cpu.Screened, space: Space, min_trades: int) -> np.ndarray:  # type: ignore[type-arg]
+def feasible(screened: cpu.Screened, space: Space, min_trades: int) -> NDArray[np.bool_]:
     """bool [K]: enough trades, a defined Sharpe, a daily drawdown inside the mode's limit."""
     return (
         (screened.trades >= min_trades)
@@ -133,7 +134,14 @@ def _screen_batches(job: Job, market: Market, costs: Costs, report: Reporter, ch
     while ranking.done < total:
         first, began = ranking.done, time.perf_counter()
         combos = mtf_ema.draw(market.space, job.seed, first, min(first + size, total))
-        screened = screen_batch(market, combos, costs, job, lambda done, first=first: report.step(first + done))  # type: ignore[misc]
+        screened = cpu.screen(
+            market,
+            combos,
+            costs,
+            market.space.leverage,
+            threads=threads_of(job),
+            on_batch=lambda done, first=first: report.step(first + done),  # type: ignore[misc]
+        )
         ranking.add(first, screened, feasible(screened, market.space, job.min_trades))
         rate = len(combos) / (time.perf_counter() - began)
         best = f", best Sharpe {ranking.sharpe[0]:.2f}" if len(ranking.sharpe) else ""
@@ -141,11 +149,6 @@ def _screen_batches(job: Job, market: Market, costs: Costs, report: Reporter, ch
         _save(checkpoint, key, ranking)
         report.step(ranking.done, checkpoint=ranking.done)
     return ranking
-
-
-def screen_batch(market: Market, combos: Combos, costs: Costs, job: Job, on_batch) -> cpu.Screened:  # type: ignore[no-untyped-def]
-    """One batch on the job's backend."""
-    return cpu.screen(market, combos, costs, market.space.leverage, threads=threads_of(job), on_batch=on_batch)
 
 
 def evaluate(job: Job, bars: Bars, space: Space, costs: Costs, ranking: Ranking, report: Reporter) -> list[Phase0Row]:
@@ -162,7 +165,9 @@ def evaluate(job: Job, bars: Bars, space: Space, costs: Costs, ranking: Ranking,
         for done, result in enumerate(pool.map(one, screened, combos), start=1):
             found.append(result)
             report.step(done)
-    found = [r for r in found if r[2]["total_trades"] >= job.min_trades and r[2]["max_drawdown_daily"] <= space.max_drawdown]
+    found = [
+        r for r in found if r[2]["total_trades"] >= job.min_trades and r[2]["max_drawdown_daily"] <= space.max_drawdown
+    ]
     found.sort(key=lambda r: (-r[2]["sharpe"], r[0]))
     return [
         Phase0Row(

@@ -15,7 +15,7 @@ from .simd import BLOCK, LANES, above_below, lowest_bit, touches
 TILE = 3 * LANES  # lows, highs, opens
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def find_crosses(
     fast: Any, fast_low: Any, fast_high: Any, slow: Any, slow_low: Any, slow_high: Any, at: Any,
     fast64: Any, fast_window: Any, slow64: Any, slow_window: Any, bar: Any, side_of: Any,
@@ -62,7 +62,7 @@ def find_crosses(
     return count
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _turns_with_holes(above: Any, decided: Any, side: int) -> Any:
     """(bits where the side turns, last side) when some points have no side: they keep the one before."""
     turns = np.uint64(0)
@@ -76,7 +76,7 @@ def _turns_with_holes(above: Any, decided: Any, side: int) -> Any:
     return turns, side
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")
 def touch_in_tile(tiles: Any, tile: int, lane: int, s: int, stop: float, take: float) -> int:
     """The first lane of the tile from `lane` on whose worst price is at the stop or best at the take; 16 if none.
 
@@ -88,7 +88,7 @@ def touch_in_tile(tiles: Any, tile: int, lane: int, s: int, stop: float, take: f
     return lowest_bit(touched) if touched != 0 else LANES
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")
 def next_tile(low: Any, high: Any, tile: int, until: int, s: int, stop: float, take: float) -> int:
     """The first tile in [tile, until) that holds a touch; `until` if none."""
     while tile < until:
@@ -102,7 +102,7 @@ def next_tile(low: Any, high: Any, tile: int, until: int, s: int, stop: float, t
     return until
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def trail_in_tile(
     tiles: Any, tile: int, lane: int, s: int, best: float, stop: float, take: float, factor: float
 ) -> Any:
@@ -121,7 +121,7 @@ def trail_in_tile(
     return LANES, best, stop
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def trail_next_tile(
     low: Any, high: Any, tile: int, until: int, s: int, best: float, stop: float, take: float, factor: float
 ) -> Any:

@@ -57,7 +57,7 @@ def day_slots(bars: Bars, trade_from: int) -> tuple[Ints, NDArray[np.int32]]:
     return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def acting_sides(fast: Floats, fast_known: Ints, slow: Floats, slow_known: Ints, bars: int) -> Sides:
     """int8 [T]: the side a cross gives to the open of each bar, 0 where none acts.
 
@@ -85,20 +85,29 @@ def acting_sides(fast: Floats, fast_known: Ints, slow: Floats, slow_known: Ints,
     return acting
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")
 def _closed(equity: float, s: int, pe: float, px: float, leverage: float, fee: float, paid: float) -> float:
     """Equity after a round trip, before the test for ruin."""
     return equity * (1.0 + leverage * (s * (px / pe - 1.0) - fee * (1.0 + px / pe))) - paid
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")
 def _market(price: float, buying: bool, slippage: float) -> float:
     return price * (1.0 + slippage) if buying else price * (1.0 - slippage)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _walk(
-    prices: Any, slot: Any, acting: Any, allowed: int, exits: Any, rates: Any, lev: float, first: int, out: Any, marks: Any
+    prices: Any,
+    slot: Any,
+    acting: Any,
+    allowed: int,
+    exits: Any,
+    rates: Any,
+    lev: float,
+    first: int,
+    out: Any,
+    marks: Any,
 ) -> tuple[int, float]:
     """Fill `out` (trades) and `marks` (daily equity); returns the number of trades and the drawdown over bar closes."""
     time, open_, high, low, close = prices
@@ -110,20 +119,14 @@ def _walk(
     last = len(close) - 1
     for j in range(first, last + 1):
         cross = acting[j]
-        reason, px, at_open = -1, 0.0, False
         if s != 0:
             stop, take = _levels(s, pe, extreme, stop_loss, take_profit, trailing)
-            if cross != 0:
-                reason, px, at_open = SIGNAL, _market(open_[j], s < 0, slippage), True
-            elif (open_[j] - stop) * s <= 0.0:
-                reason, px, at_open = STOP, _market(open_[j], s < 0, slippage), True
-            elif (open_[j] - take) * s >= 0.0:
-                reason, px, at_open = TAKE, open_[j], True
+            reason, px = _exit_at_open(s, cross, open_[j], stop, take, slippage)
+            if reason >= 0:
+                equity = _record(out, count, entry, j, s, pe, px, equity, lev, fee, paid, reason, True)
+                count, s = count + 1, 0
             elif funding != 0.0:
                 paid += (time[j] // FUNDING_MS - time[j - 1] // FUNDING_MS) * (s * equity * lev * funding)
-            if reason >= 0:
-                equity = _record(out, count, entry, j, s, pe, px, equity, lev, fee, paid, reason, at_open)
-                count, s = count + 1, 0
         if cross != 0 and s == 0 and (allowed == 0 or allowed == cross) and equity > 0.0:
             s, entry, paid = cross, j, 0.0
             pe = _market(open_[j], s > 0, slippage)
@@ -131,16 +134,11 @@ def _walk(
         value = equity
         if s != 0:
             stop, take = _levels(s, pe, extreme, stop_loss, take_profit, trailing)
-            worst, best = (low[j], high[j]) if s > 0 else (high[j], low[j])
-            reason = -1
-            if (worst - stop) * s <= 0.0:
-                reason, px = STOP, _market(stop, s < 0, slippage)
-            elif (best - take) * s >= 0.0:
-                reason, px = TAKE, take
-            elif j == last:
+            reason, px = _exit_inside(s, low[j], high[j], stop, take, slippage)
+            if reason < 0 and j == last:
                 reason, px = END, _market(close[j], s < 0, slippage)
-            else:
-                extreme = max(extreme, best) if s > 0 else min(extreme, best)
+            elif reason < 0:
+                extreme = max(extreme, high[j]) if s > 0 else min(extreme, low[j])
                 value = equity * (1.0 + lev * (s * (close[j] / pe - 1.0) - fee)) - paid
                 if value <= 0.0:
                     reason, px = RUIN, close[j]
@@ -153,7 +151,7 @@ def _walk(
     return count, drawdown
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")
 def _levels(s: int, pe: float, extreme: float, stop_loss: float, take_profit: float, trailing: float) -> Any:
     """(stop, take) in force; an exit that is off lies infinitely far away."""
     stop = pe * (1.0 - s * stop_loss) if stop_loss > 0.0 else -s * np.inf
@@ -164,7 +162,30 @@ def _levels(s: int, pe: float, extreme: float, stop_loss: float, take_profit: fl
     return stop, take
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, inline="always")
+def _exit_at_open(s: int, cross: int, price: float, stop: float, take: float, slippage: float) -> Any:
+    """(reason, fill price) of an exit at a bar's open; reason -1 if there is none."""
+    if cross != 0:
+        return SIGNAL, _market(price, s < 0, slippage)
+    if (price - stop) * s <= 0.0:
+        return STOP, _market(price, s < 0, slippage)
+    if (price - take) * s >= 0.0:
+        return TAKE, price
+    return -1, 0.0
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _exit_inside(s: int, low: float, high: float, stop: float, take: float, slippage: float) -> Any:
+    """(reason, fill price) of an exit inside a bar, the stop before the take; reason -1 if there is none."""
+    worst, best = (low, high) if s > 0 else (high, low)
+    if (worst - stop) * s <= 0.0:
+        return STOP, _market(stop, s < 0, slippage)
+    if (best - take) * s >= 0.0:
+        return TAKE, take
+    return -1, 0.0
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _record(
     out: Any, n: int, entry: int, j: int, s: int, pe: float, px: float, equity: float, lev: float, fee: float,
     paid: float, reason: int, at_open: bool,

@@ -41,9 +41,9 @@ class Bank:
 class Grid:
     """The decision points of one fast timeframe, padded with NaN to whole blocks of 64.
 
-    at int32 [P]: the bar of each point. fast float32 [R, P]; low, high float32 [R, P/64]: extremes of each block, infinite
-    where a value is missing. fast_window int32 [P], slow_window int32 [S, P]: newest window known at the point, -1 if
-    none, for this timeframe and for each slow one.
+    at int32 [P]: the bar of each point. fast float32 [R, P]; low, high float32 [R, P/64]: extremes of each block,
+    infinite where a value is missing. fast_window int32 [P], slow_window int32 [S, P]: newest window known at
+    the point, -1 if none, for this timeframe and for each slow one.
     """
 
     at: I32
@@ -122,7 +122,7 @@ def _newest(known: Ints, at: Ints, padded: int) -> I32:
     return newest
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def lay_out(values: Floats, window: I32, out: F32, low: F32, high: F32) -> None:
     """Lay a series, float64 [W], on decision points: out float32 [P], and the extremes of each block of 64."""
     for block in range(len(low)):
@@ -146,7 +146,7 @@ def _prices(bars: Bars) -> Prices:
         ],
         axis=1,
     )
-    day, slot = day_slots(bars, 0)
+    _, slot = day_slots(bars, 0)
     last = np.append(np.flatnonzero(slot[1:] != slot[:-1]), len(bars) - 1)
     return Prices(
         tiles=tiles.ravel(),

@@ -182,7 +182,7 @@ def at_open(account: Account, bars: Bars, j: int, cross: int, params: Params, ch
 
 
 def inside(account: Account, bars: Bars, j: int, params: Params) -> None:
-    """Exits inside bar j: the stop before the take. A position that stays sees this bar's extreme from the next bar on."""
+    """Exits inside bar j: the stop before the take. A bar's extreme counts from the next bar on."""
     p = account.position
     if p is None:
         return

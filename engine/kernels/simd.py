@@ -30,7 +30,7 @@ def _splat(builder: Any, value: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def above_below(typing_context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     """(a > b, a < b) of a[i:i+64] and b[j:j+64], each a uint64 whose bit k is lane k; NaN is neither."""
     signature = types.UniTuple(types.uint64, 2)(a, types.intp, b, types.intp)
@@ -46,7 +46,7 @@ def above_below(typing_context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     return signature, codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def touches(typing_context: Any, worst: Any, i: Any, best: Any, j: Any, sign: Any, stop: Any, take: Any) -> Any:
     """uint64 whose bit k is set where sign * worst[i+k] <= stop or sign * best[j+k] >= take, for 16 float64 lanes."""
     real = types.float64
@@ -64,7 +64,7 @@ def touches(typing_context: Any, worst: Any, i: Any, best: Any, j: Any, sign: An
     return signature, codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def lowest_bit(typing_context: Any, word: Any) -> Any:
     """Index of the lowest set bit of a uint64 that is not 0."""
     signature = types.intp(types.uint64)
@@ -75,7 +75,7 @@ def lowest_bit(typing_context: Any, word: Any) -> Any:
     return signature, codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of element `index` of a flat contiguous array; a hint, never a fault."""
     signature = types.void(array, types.intp)
