@@ -1,0 +1,170 @@
+"""Trades: how many, how good, how long, which way, why they ended, how concentrated; and the last in a table."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import plot, words
+from ..figures import BEST, all_trades, trade_stats
+from ..sheet import Sheet, Trade
+from ..words import Value
+
+LAST = 50
+SIDES = {1: "Long", -1: "Short", 0: words.DASH}
+REASONS = {
+    "signal": "Signal",
+    "stop": "Stop",
+    "take": "Take profit",
+    "end": "End of data",
+    "ruin": "Ruin",
+}
+BINS = 24
+MAX_GROUPS = 8
+
+
+def view(sheet: Sheet) -> dict[str, Any]:
+    """Of all stretches together, so that a list ends with the newest trade."""
+    trades = all_trades(sheet.stretches)
+    content: dict[str, Any] = {"title": "Trades", "about": _about(sheet, len(trades)), "rows": [], "groups": []}
+    if not trades:
+        return {**content, "facts": [], "histogram": None, "missing": "No trade was closed."}
+    return {
+        **content,
+        "missing": "",
+        "facts": _facts(sheet, trades),
+        "groups": [("Side", _groups(trades, _side)), ("Exit", _groups(trades, _reason))],
+        "histogram": _histogram(trades),
+        "rows": [_row(one) for one in reversed(trades[-LAST:])],
+        "shown": min(LAST, len(trades)),
+        "count": words.whole(len(trades)).text,
+        "priced": any(math.isfinite(one.entry_price) for one in trades[-LAST:]),
+        "reasons": any(one.reason for one in trades[-LAST:]),
+    }
+
+
+def _about(sheet: Sheet, count: int) -> list[str]:
+    if sheet.hold_out and count:
+        return [f"{len(sheet.main.trades):,} of training and {len(sheet.hold_out.trades):,} of the hold-out together."]
+    return []
+
+
+def _facts(sheet: Sheet, trades: Sequence[Trade]) -> list[tuple[str, Value, str]]:
+    stats = trade_stats(trades)
+    held = [(part.metrics.get("exposure"), len(part.day)) for part in sheet.stretches]
+    days = sum(count for _, count in held)
+    exposure = None if any(x is None for x, _ in held) else sum((x or 0.0) * n for x, n in held) / days
+    return [
+        ("Closed", words.whole(stats.count), f"{stats.count / days * 30:.1f} in 30 days"),
+        ("Win rate", words.percent(stats.win_rate), "share with a gain"),
+        ("Profit factor", words.number(stats.profit_factor, why="no losing trade"), "gains over losses"),
+        ("Expectancy", words.percent(stats.expectancy, 2, signed=True), "mean net return"),
+        ("Average trade", _duration(sheet, stats.duration_ms), "from entry to exit"),
+        ("Exposure", words.percent(exposure, why="not known"), "share of time in a trade"),
+        ("Best and worst", _range(stats.best, stats.worst), "net returns"),
+        (f"Best {BEST} make", words.percent(stats.concentration, 0, why="no gain"), "of all gains"),
+    ]
+
+
+def _duration(sheet: Sheet, measured_ms: float) -> Value:
+    """By bars held where they are known: a time in the list is the open of a bar, not the moment of the fill."""
+    bars = [
+        (part.metrics.get("avg_trade_bars"), part.bar_ms, len(part.trades)) for part in sheet.stretches if part.trades
+    ]
+    if any(mean is None or not bar for mean, bar, _ in bars):
+        return words.duration(measured_ms)
+    return words.duration(sum((mean or 0.0) * bar * n for mean, bar, n in bars) / sum(n for *_, n in bars))
+
+
+def _range(best: float, worst: float) -> Value:
+    return Value(f"{words.percent(best, signed=True).text} / {words.percent(worst, signed=True).text}")
+
+
+def _side(trade: Trade) -> str:
+    return SIDES[trade.side]
+
+
+def _reason(trade: Trade) -> str:
+    return REASONS.get(trade.reason, trade.reason) or words.DASH
+
+
+def _groups(trades: Sequence[Trade], key: Any) -> list[dict[str, Any]]:
+    """Largest group first; a list with many reasons has its small ones put together."""
+    found: dict[str, list[Trade]] = {}
+    for one in trades:
+        found.setdefault(key(one), []).append(one)
+    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    kept, rest = ordered[:MAX_GROUPS], ordered[MAX_GROUPS:]
+    if rest:
+        kept.append((f"{len(rest)} others", [one for _, some in rest for one in some]))
+    return [_group(name, some, len(trades)) for name, some in kept]
+
+
+def _group(name: str, trades: Sequence[Trade], of: int) -> dict[str, Any]:
+    stats = trade_stats(trades)
+    return {
+        "name": name,
+        "count": words.whole(stats.count),
+        "share": round(100.0 * stats.count / of, 1),
+        "win_rate": words.percent(stats.win_rate, 0),
+        "mean": words.percent(stats.expectancy, 2, signed=True, toned=True),
+        "profit_factor": words.number(stats.profit_factor, why="no losing trade"),
+    }
+
+
+def _histogram(trades: Sequence[Trade]) -> plot.Plot | None:
+    """Net returns in bins of a round width with an edge at 0; the outermost bins hold whatever lies beyond."""
+    net = np.array([one.net_return for one in trades])
+    if len(net) < 5:
+        return None
+    low, high = (float(x) for x in np.quantile(net, (0.01, 0.99)))
+    width = plot.nice_step(max(high, 0.0) - min(low, 0.0) or 0.01, BINS)
+    first, last = math.floor(min(low, 0.0) / width), math.ceil(max(high, width) / width)
+    counts = np.bincount(np.clip(np.floor(net / width).astype(int), first, last - 1) - first, minlength=last - first)
+    x, y = plot.Scale(first * width, last * width), plot.Scale(0.0, 1.06 * float(counts.max()))
+    bars = [(first + k, float(count)) for k, count in enumerate(counts) if count]
+    gap = 0.06 / (last - first)
+    shapes = {
+        css: "".join(
+            plot.box((k - first) / (last - first) + gap, (k + 1 - first) / (last - first) - gap, 0.0, float(y.at(n)))
+            for k, n in bars
+            if (k >= 0) == (css == "up")
+        )
+        for css in ("down", "up")
+    }
+    ticks = plot.nice_values(x.low, x.high, 7)
+    digits = plot.decimals([100.0 * one for one in ticks])
+    return plot.Plot(
+        css="middle",
+        label="Histogram of net returns of trades",
+        paths=[plot.Path(f"bar {css}", d) for css, d in shapes.items() if d],
+        x_ticks=[plot.Tick(x.percent(v), words.percent(v, digits).text, i % 2 == 1) for i, v in enumerate(ticks)],
+        y_ticks=plot.y_ticks(y, plot.nice_values(0.0, y.high, 3), lambda value: words.whole(value).text),
+        rules=[plot.Path("zero", plot.upright(float(x.at(0.0))))],
+        keys=[
+            plot.Key(
+                "", "Net return of a trade", f"in steps of {words.percent(width, plot.decimals([100 * width])).text}"
+            )
+        ],
+    )
+
+
+def _row(trade: Trade) -> dict[str, Any]:
+    return {
+        "entry": words.stamp(trade.entry_time),
+        "exit": words.stamp(trade.exit_time),
+        "side": SIDES[trade.side],
+        "entry_price": price(trade.entry_price),
+        "exit_price": price(trade.exit_price),
+        "net": words.percent(trade.net_return, 2, signed=True, toned=True),
+        "reason": _reason(trade),
+    }
+
+
+def price(x: float) -> str:
+    """About six significant digits, whatever the market's size."""
+    if not math.isfinite(x):
+        return words.DASH
+    digits = min(max(5 - math.floor(math.log10(abs(x))), 2), 8) if x else 2
+    return words.number(x, digits).text
