@@ -114,6 +114,13 @@ class Stopped(BtswarmError):
     failure = FailureClass.STOPPED
 
 
+class GateFailed(BtswarmError):
+    """A stage did its work and left its artifact, but what it found closes the way to the next stage."""
+
+    code = ExitCode.CHECK_FAILED
+    failure = FailureClass.DONE
+
+
 class NoPermission(BtswarmError):
     """Another user's file, or another process has the folder."""
 
