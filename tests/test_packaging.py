@@ -1,5 +1,7 @@
 """The wheel is the checkout's rooms, no more and no less."""
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 from .checkout import CHECKOUT, ROOMS, files, modules
 
 SHIPPED = (".py", ".cu", ".css", ".html", ".j2", ".js", ".svg")
+OPTIONAL = {"cupy"}
 FRONT_DOOR = {"__init__.py", "__main__.py", "cli.py", "py.typed"}
 
 
@@ -79,8 +82,20 @@ def test_each_dependency_has_one_exact_version_to_set_up_from() -> None:
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(pin.count("==") == 1 and "@" not in pin and "/" not in pin for pin in pins)
     pinned = {pin.split("==")[0].lower().replace("_", "-") for pin in pins}
-    wanted = {requirement.split(">")[0].split("<")[0] for requirement in project()["project"]["dependencies"]}
-    assert wanted <= pinned
+    assert required() <= pinned
+
+
+def test_what_is_imported_is_what_is_declared() -> None:
+    trees = [ast.parse((CHECKOUT / name).read_text()) for name in modules()]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    named += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    foreign = {name.split(".")[0] for name in named} - sys.stdlib_module_names
+    assert foreign - OPTIONAL - {"llvmlite"} == required()  # llvmlite is numba's own half
+
+
+def required() -> set[str]:
+    return {re.split(r"[<>=]", requirement)[0] for requirement in project()["project"]["dependencies"]}
 
 
 def project() -> dict[str, dict[str, dict[str, list[str]]]]:
