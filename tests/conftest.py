@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from btswarm.state.paths import VARIABLES
+
 TEST_DATA = "BTSWARM_TEST_DATA"
 CANDLES = "SOLUSDT-5m.parquet"
 
@@ -22,7 +24,9 @@ def market_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the roots or the config file of the machine it happens to run on."""
-    for name in ("BTSWARM_CONFIG", "RESULTS_ROOT", "STATE_ROOT", "LOGS_ROOT", "KNOWLEDGE_ROOT", "SWARM_ENABLED"):
+def _host_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads the settings of the machine it runs on, and none writes under its roots, in subprocesses neither."""
+    for name in ("BTSWARM_CONFIG", "SWARM_ENABLED", "VENV_PATH"):
         monkeypatch.delenv(name, raising=False)
+    for variable in VARIABLES.values():
+        monkeypatch.setenv(variable, f"{tmp_path}-host/{variable.lower()}")
