@@ -67,7 +67,7 @@ def run(job: Job, bars: Bars, report: Reporter) -> list[Path]:
     costs = Costs(**job.costs.model_dump())
     report.fact(backend="cpu", device="cpu")
     report.phase("load")
-    market = cpu.prepare(bars, space)
+    market = cpu.prepare(bars, space, threads=threads_of(job))
     clock.lap("series")
     ranking = _screen_batches(job, market, costs, report, folder / CHECKPOINT)
     clock.lap("screen")

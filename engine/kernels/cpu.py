@@ -24,7 +24,7 @@ from .orders import MOMENTS, ORDER, measure, trade
 
 __all__ = ["Screened", "prepare", "screen"]
 
-CHUNK = 2048  # combos a thread takes at once: long enough to share series, short enough to stop soon
+CHUNK = 1024  # combos a thread takes at once: long enough to share series, short enough to stop soon
 
 
 @dataclass(frozen=True, eq=False)

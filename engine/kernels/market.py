@@ -7,6 +7,7 @@ the decision points as float32, which may only be trusted where the two sides di
 float32 values are decided by the float64 ones.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,11 +87,12 @@ class Market:
         return len(self.prices.day_close)
 
 
-def prepare(bars: Bars, space: Space) -> Market:
+def prepare(bars: Bars, space: Space, *, threads: int = 1) -> Market:
     """Build series and price pyramid. Raises BadConfig for a timeframe that is no multiple of the bars' own."""
-    fast = tuple(_bank(bars, tf, space.fast_period) for tf in space.fast_tf)
-    slow = tuple(_bank(bars, tf, space.slow_period) for tf in space.slow_tf)
-    grids = tuple(_grid(bank, slow, len(bars)) for bank in fast)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        fast = tuple(pool.map(lambda tf: _bank(bars, tf, space.fast_period), space.fast_tf))
+        slow = tuple(pool.map(lambda tf: _bank(bars, tf, space.slow_period), space.slow_tf))
+        grids = tuple(pool.map(lambda bank: _grid(bank, slow, len(bars)), fast))
     return Market(bars, space, fast, slow, grids, _prices(bars))
 
 

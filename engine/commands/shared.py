@@ -1,0 +1,53 @@
+"""Options that several commands share, so that they are spelled and explained once."""
+
+import argparse
+from pathlib import Path
+
+from ..bars import Bars
+from ..costs import Costs
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """--data-path, --symbol, --last-days."""
+    parser.add_argument(
+        "--data-path", metavar="P", help="candle file, or a folder searched by symbol; without it the synthetic market"
+    )
+    parser.add_argument(
+        "--symbol", metavar="S", help="SOL, SOLUSDT, SOL/USDT: spot; SOLUSDT-PERP, SOL/USDT:USDT: perpetual"
+    )
+    parser.add_argument("--last-days", type=float, metavar="N", help="use only the last N days of the data")
+
+
+def load_data(options: argparse.Namespace) -> Bars:
+    """All candles of the market that the options of `add_data` name."""
+    from ..candles.load import load
+
+    return load(options.data_path, options.symbol)
+
+
+def last_days(bars: Bars, options: argparse.Namespace) -> Bars:
+    """The part of them that --last-days asks for."""
+    return bars if options.last_days is None else bars.last_days(options.last_days)
+
+
+def add_costs(parser: argparse.ArgumentParser) -> None:
+    """--fee, --slippage, --funding, as fractions."""
+    default = Costs()
+    parser.add_argument("--fee", type=float, default=default.fee, help="of traded notional, per side (%(default)s)")
+    parser.add_argument("--slippage", type=float, default=default.slippage, help="of price, market fills (%(default)s)")
+    parser.add_argument(
+        "--funding", type=float, default=default.funding, help="per 8 hours, paid by longs (%(default)s)"
+    )
+
+
+def costs_of(options: argparse.Namespace) -> Costs:
+    """The costs that the options of `add_costs` name. Raises BadConfig."""
+    return Costs(options.fee, options.slippage, options.funding)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="F", help="btswarm.toml; else searched in the usual places")
