@@ -25,7 +25,7 @@ def market_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _host_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test reads the settings of the machine it runs on, and none writes under its roots, in subprocesses neither."""
+    """No test, and no process it starts, reads the settings of this machine or writes under its roots."""
     for name in ("BTSWARM_CONFIG", "SWARM_ENABLED", "VENV_PATH"):
         monkeypatch.delenv(name, raising=False)
     for variable in VARIABLES.values():
