@@ -8,7 +8,6 @@ import csv
 import hashlib
 import io
 import math
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ import orjson
 from optuna.trial import FrozenTrial, TrialState
 
 from ..state.errors import BtswarmError, StorageBroken
-from ..state.files import TEMP_PREFIX, explain, make_folder, sync_folder, write_atomic
+from ..state.files import TEMP_PREFIX, explain, make_folder, replace_folder, sync_folder, write_atomic
 from ..state.models.artifacts import Metrics
 from ..state.models.trials import (
     AllTrials,
@@ -139,7 +138,7 @@ def write(out_dir: Path, found: AllTrials, evaluator: Evaluator) -> list[Path]:
         (out_dir / ALL_TRIALS).unlink(missing_ok=True)
         sync_folder(out_dir)
         for name in CRITERIA:
-            _replace(out_dir / name, aside / name, aside / f"old-{name}")
+            replace_folder(out_dir / name, aside / name, aside / f"old-{name}")
         sync_folder(out_dir)
     except OSError as error:
         raise explain(error, out_dir) from error
@@ -205,10 +204,3 @@ def _refuse_drift(row: TrialRow, again: Metrics) -> None:
             f"trial {row.number} has other metrics now than when it was told: the study is of another version",
             fix="use a new folder, or delete the study to begin again",
         )
-
-
-def _replace(target: Path, new: Path, old: Path) -> None:
-    if target.exists() or target.is_symlink():
-        os.rename(target, old)
-    if new.exists():
-        os.rename(new, target)

@@ -79,17 +79,15 @@ class Task:
         return f"{PART.sub('', self.job.job)}/{hashlib.sha256(body).hexdigest()[:16]}"
 
 
-def run(
-    job: Job, bars: Bars, report: Reporter, *, need_seeds: bool = True, timings: Timings | None = None
-) -> list[Path]:
+def run(job: Job, bars: Bars, report: Reporter, *, timings: Timings | None = None) -> list[Path]:
     """Take trials until `job.volume.trials` are told in all, then export. `bars` are the training bars only.
 
-    Returns the artifacts. Raises InputGone when no phase-0 artifact is found, before the first trial, unless
-    `need_seeds` is false; BadConfig for a GPU, memory-only storage, or a space that does not fit; StorageBroken for a
-    damaged study; GateFailed, once `all_trials.json` is written, when no trial is feasible.
+    Returns the artifacts. Raises InputGone when no phase-0 artifact is found, before the first trial, unless the job
+    wants none; BadConfig for a GPU, memory-only storage, or a space that does not fit; StorageBroken for a damaged
+    study; GateFailed, once `all_trials.json` is written, when no trial is feasible.
     """
     report.phase("load")
-    task = understand(job, bars, need_seeds=need_seeds, timings=timings or Timings())
+    task = understand(job, bars, timings or Timings())
     if task.seeds:
         report.line(task.seeds.line(bars.symbol, job.mode))
         report.fact(seeds=task.seeds.fact)
@@ -103,14 +101,14 @@ def run(
         return _export(task, study, evaluator)
 
 
-def understand(job: Job, bars: Bars, *, need_seeds: bool = True, timings: Timings | None = None) -> Task:
+def understand(job: Job, bars: Bars, timings: Timings) -> Task:
     """Check the job and find its seeds. Nothing is written."""
     if job.gpu >= 0:
         raise BadConfig(f"optimize runs on the CPU only, gpu {job.gpu} was asked for", fix="use --gpu -1")
     space = mtf_ema.space_for(job.mode, job.space)
     costs = Costs(**job.costs.model_dump())
     where = place(job.study, Path(job.out_dir))
-    found = seeds.load(job, bars, space) if need_seeds else None
+    found = seeds.load(job, bars, space)
     search = SearchFacts(
         symbol=bars.symbol,
         mode=job.mode,
@@ -127,7 +125,7 @@ def understand(job: Job, bars: Bars, *, need_seeds: bool = True, timings: Timing
         seed=job.seed,
         versions=versions(),
     )
-    return Task(job, space, bars, costs, where, found, search, timings or Timings())
+    return Task(job, space, bars, costs, where, found, search, timings)
 
 
 def open_study(task: Task, workers: Workers) -> Study:

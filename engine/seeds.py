@@ -26,6 +26,7 @@ from .strategies.mtf_ema import Space
 
 ROUNDS, PUBLISHED = "rounds", "optimizations"
 LAYOUTS = ("{here}", "*/{here}", "*/*/{here}", f"{ROUNDS}/*/*/{{here}}", f"{PUBLISHED}/{{here}}")
+NO_SEEDS = ["none"]  # as `seed_dirs`: begin at random
 SHARE = 4  # at most one trial in so many begins at a seed
 NEAR = 0.1  # rows whose periods differ by less share most of their neighbourhoods
 
@@ -65,8 +66,13 @@ class Found:
         return (self.round, best if best is not None else -np.inf, self.written)
 
 
-def load(job: Job, bars: Bars, space: Space) -> Seeds:
-    """The seeds of this symbol and mode. Raises InputGone, saying what was found instead, when there are none."""
+def load(job: Job, bars: Bars, space: Space) -> Seeds | None:
+    """The seeds of this symbol and mode; None when the job wants none.
+
+    Raises InputGone, saying what was found instead, when there are none.
+    """
+    if job.inputs.seed_dirs == NO_SEEDS:
+        return None
     paths = sorted(set(candidates(job, bars.symbol)))
     found, refused = [], []
     for path in paths:

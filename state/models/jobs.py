@@ -15,7 +15,10 @@ class _Model(BaseModel):
 
 
 class Inputs(_Model):
-    """`data`: a path or `synthetic`. `seed_dirs`: searched for phase-0 artifacts. `artifacts`: of earlier stages."""
+    """`data`: a path or `synthetic`. `artifacts`: of earlier stages.
+
+    `seed_dirs`: folders searched for phase-0 artifacts; empty: the siblings of `out_dir`; only `none`: begin at random.
+    """
 
     data: str
     data_sha256: str = ""
