@@ -45,7 +45,7 @@ class Backtest:
 
     def daily_returns(self) -> Floats:
         """float64 [D]: the first from equity 1; 0 on days after ruin."""
-        before = np.concatenate([[1.0], self.equity[:-1]])
+        before = np.concatenate([[1.0], self.equity])[:-1]
         returns = np.zeros(len(self.equity))
         np.divide(self.equity, before, out=returns, where=before > 0)
         returns[before > 0] -= 1.0

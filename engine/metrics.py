@@ -52,8 +52,17 @@ def max_drawdown(equity: Floats, start: float = 1.0) -> float:
 
 
 def annual_return(final_equity: float, days: int) -> float:
-    """final_equity^(365 / days) - 1."""
-    return float(final_equity ** (DAYS_PER_YEAR / days) - 1.0) if days else math.nan
+    """final_equity^(365 / days) - 1; NaN without a day and where a few days would grow beyond any number."""
+    try:
+        return float(final_equity ** (DAYS_PER_YEAR / days) - 1.0) if days else math.nan
+    except OverflowError:
+        return math.nan
+
+
+def calmar(annual: float, drawdown_daily: float) -> float:
+    """annual return / largest daily drawdown (Young 1991); NaN without a drawdown or beyond any number."""
+    ratio = annual / drawdown_daily if drawdown_daily > 0 else math.nan
+    return ratio if math.isfinite(ratio) else math.nan
 
 
 def metrics(backtest: Backtest) -> dict[str, float]:
@@ -75,7 +84,7 @@ def metrics(backtest: Backtest) -> dict[str, float]:
         "sortino": sortino(r),
         "max_drawdown": backtest.max_drawdown,
         "max_drawdown_daily": drawdown_daily,
-        "calmar": annual / drawdown_daily if drawdown_daily > 0 else math.nan,
+        "calmar": calmar(annual, drawdown_daily),
         "profit_factor": float(np.sum(net[net > 0])) / -losses if losses < 0 else math.nan,
         "expectancy": float(np.mean(net)) if count else math.nan,
         "exposure": float(np.sum(held)) / backtest.bars if backtest.bars else math.nan,
