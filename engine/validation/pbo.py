@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..bars import Floats, Ints
 from .block_statistics import sharpe_from_sums
@@ -20,6 +19,9 @@ NULL_HYPOTHESIS = (
     "choosing the best configuration of one half of the days says nothing about its rank in the other half; "
     "then the probability is one half"
 )
+
+
+Row = tuple[int, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,42 +49,37 @@ def pbo_cscv(sums: Floats, days: Ints) -> Pbo:
     """
     if len(days) % 2:
         raise ValueError(f"{len(days)} blocks cannot be halved")
-    splits = np.array(list(combinations(range(len(days)), len(days) // 2)))
-    by_block = np.ascontiguousarray(np.moveaxis(sums[:, :, :2], 0, 2))  # B, 2, K: a split adds whole rows
+    halves = list(combinations(range(len(days)), len(days) // 2))
+    by_block = np.ascontiguousarray(np.moveaxis(sums[:, :, :2], 0, 2))  # B, 2, K: a half adds whole rows
     total, all_days = by_block.sum(axis=0), int(days.sum())
-    rows = [_one(by_block, total, days, all_days, split) for split in splits]
-    chosen, ranks, inside, outside = (np.array(column) for column in zip(*rows, strict=True))
+    rows: list[Row | None] = [None] * len(halves)
+    for number in range(len(halves) // 2):  # the complement of a half stands as far from the other end of the list
+        half = list(halves[number])
+        first = by_block[half].sum(axis=0)
+        n = int(days[half].sum())
+        one = _metric(first, n)
+        other = _metric(total - first, all_days - n)
+        rows[number], rows[-1 - number] = _choose(one, other), _choose(other, one)
+    chosen, ranks, inside, outside = (np.array(column) for column in zip(*(row for row in rows if row), strict=True))
     omega = ranks / (sums.shape[0] + 1)
     lambdas = np.log(omega / (1 - omega))
     slope, intercept = _line(inside, outside)
-    return Pbo(
-        float(np.mean(lambdas <= 0)),
-        float(np.mean(outside < 0)),
-        slope,
-        intercept,
-        lambdas,
-        chosen.astype(np.int64),
-        inside,
-        outside,
-    )
+    overfit, lost = float(np.mean(lambdas <= 0)), float(np.mean(outside < 0))
+    return Pbo(overfit, lost, slope, intercept, lambdas, chosen.astype(np.int64), inside, outside)
 
 
-def _one(
-    by_block: Floats, total: Floats, days: Ints, all_days: int, split: NDArray[np.int64]
-) -> tuple[int, float, float, float]:
-    """Chosen configuration, its test rank, its training and its test metric."""
-    train = by_block[split].sum(axis=0)
-    n = int(days[split].sum())
-    inside = _worst_if_undefined(sharpe_from_sums(train[0], train[1], n))
-    outside = _worst_if_undefined(sharpe_from_sums(total[0] - train[0], total[1] - train[1], all_days - n))
+def _metric(sums: Floats, n: int) -> Floats:
+    """float64 [K] from sums [2, K]; the worst where it is undefined."""
+    metric = sharpe_from_sums(sums[0], sums[1], n)
+    return np.where(np.isnan(metric), -np.inf, metric)
+
+
+def _choose(inside: Floats, outside: Floats) -> Row:
+    """Chosen configuration, its rank in the test half, its training and its test metric."""
     best = int(np.argmax(inside))
     value = outside[best]
     below, equal = np.count_nonzero(outside < value), np.count_nonzero(outside == value)
     return best, below + (equal + 1) / 2, float(inside[best]), float(value)
-
-
-def _worst_if_undefined(metric: Floats) -> Floats:
-    return np.where(np.isnan(metric), -np.inf, metric)
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
