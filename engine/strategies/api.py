@@ -65,7 +65,7 @@ class Params:
             raise BadConfig(f"a configuration {' and '.join(words)}", fix=f"give exactly {', '.join(names)}")
         checked: dict[str, Any] = {name: _whole(name, raw[name]) for name in names[:4]}
         checked |= {name: _exit(name, raw[name]) for name in names[4:7]}
-        if raw["direction"] not in DIRECTIONS:
+        if raw["direction"] not in tuple(DIRECTIONS):  # a tuple: what a file holds need not be hashable
             raise BadConfig(f"direction must be both, long or short, not {raw['direction']!r}")
         return cls(**checked, direction=raw["direction"])
 
@@ -114,7 +114,7 @@ def refuse_impossible(combos: Combos, costs: Costs, base_minutes: int) -> None:
 
 def _whole(name: str, value: Any) -> int:
     limit = MAX_TF_MINUTES if name.endswith("_tf") else MAX_PERIOD
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or not 1 <= value <= limit:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= limit or value != int(value):
         raise BadConfig(f"{name} must be a whole number from 1 to {limit}, not {value!r}")
     return int(value)
 

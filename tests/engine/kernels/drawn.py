@@ -1,7 +1,7 @@
 """Random small markets and configurations for property tests, with everything that makes ties and exceptions likely.
 
-Prices are small whole numbers, so that closes tie, averages meet and levels are touched exactly. Bars are missing, alone
-and for days; some are flat and without volume; the first one stands anywhere on the grid.
+Prices are small whole numbers, so that closes tie, averages meet and levels are touched exactly. Bars are missing,
+alone and for days; some are flat and without volume; the first one stands anywhere on the grid.
 """
 
 import numpy as np

@@ -43,7 +43,7 @@ def test_the_first_side_is_no_cross(simulate: Simulate) -> None:
 
 
 def test_a_tie_keeps_the_side_and_the_same_side_after_it_is_no_second_cross(simulate: Simulate) -> None:
-    # the close against the last close of the newest 10-minute window: 99 from bar 1, 101 from bar 3, 103 from bar 7, ...
+    # the close against the close of the newest 10-minute window: 99 from bar 1, 101 from bar 3, 103 from bar 7, ...
     candles: list[Candle] = [100, 99, 98, 101, 101, 101, 102, 103, 104, 100, 100]
     # sides: none, tie, -1, tie, tie, tie, +1 (the cross), tie, +1, tie, tie
     backtest = simulate(market(candles), Params(5, 1, 10, 1, 0.0, 0.0, 0.0, "both"), FREE, 1.0)
