@@ -12,12 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..state.errors import BadConfig, GateFailed
+from ..state.errors import BadConfig, BtswarmError, FailureClass, GateFailed
 from ..state.models.config import SYNTHETIC
 from ..state.models.jobs import Inputs, Job, Phase, Volume
-from . import optimize_parts
+from . import optimize
 from .bars import Bars
 from .commands.shared import add_data, add_json, last_days, load_data
+from .fleet import Fleet
 from .ledger import NAME as LEDGER
 from .optimize import Timings
 from .progress import Silent
@@ -45,29 +46,43 @@ def main(argv: list[str]) -> int:
 def measure(job: Job, bars: Bars, workers: int = 1) -> dict[str, Any]:
     """Run the trials of `job` over training `bars` and say what they cost.
 
-    `seconds` is from the first trial to the last one told, by all workers. The phases are milliseconds per trial of this
-    process: proposing a point (sampler), claiming and telling it (storage), its backtests (evaluate).
+    `seconds` is from the first trial to the last one told. The phases are milliseconds per trial of one worker alone:
+    proposing a point (sampler), claiming and telling it (storage), its backtests (evaluate). With more `workers` they
+    then do as many trials again, in another study.
     """
     timings, watch = Timings(), Watch()
     with suppress(GateFailed):
-        optimize_parts.run(job, bars, watch, workers, timings=timings)
-    seconds = watch.seconds("trial")
+        optimize.run(job, bars, watch, timings=timings)
+    prepare, seconds, writing = (watch.seconds(phase) for phase in ("load", "trial", "write"))
+    together = _fleet_seconds(job, workers) if workers > 1 else seconds
     each = 1000 / max(1, timings.trials)
     return {
         "trials": job.volume.trials,
-        "seconds": round(seconds, 4),
-        "trials_per_s": round(job.volume.trials / seconds, 2),
+        "seconds": round(together, 4),
+        "trials_per_s": round(job.volume.trials / together, 2),
         "workers": workers,
+        "one_worker_trials_per_s": round(job.volume.trials / seconds, 2),
         "bars": len(bars),
         "storage": job.study.partition(":")[0],
-        "prepare_s": round(watch.seconds("load"), 4),
-        "export_s": round(watch.seconds("write"), 4),
+        "prepare_s": round(prepare, 4),
+        "export_s": round(writing, 4),
         "phases": {
             "sampler_ms": round(timings.sampler_s * each, 3),
             "storage_ms": round(timings.storage_s * each, 3),
             "evaluate_ms": round(timings.evaluate_s * each, 3),
         },
     }
+
+
+def _fleet_seconds(job: Job, workers: int) -> float:
+    """How long `workers` processes take for the trials of `job` under another seed: another study, as long."""
+    watch = Watch()
+    try:
+        Fleet(job.model_copy(update={"seed": job.seed + 1}), workers, watch, watch).run()
+    except BtswarmError as error:
+        if error.failure is not FailureClass.DONE:  # that no trial is feasible is no matter here
+            raise
+    return watch.seconds("trial")
 
 
 class Watch(Silent):
@@ -88,7 +103,7 @@ class Watch(Silent):
 def _job(options: argparse.Namespace, everything: Bars, cut: Split, folder: Path) -> Job:
     data = SYNTHETIC if everything.synthetic else str(Path(options.data_path).absolute())
     return Job(
-        job="cmd/bench.0",
+        job="cmd/bench",
         stage="optimize",
         symbol=everything.symbol,
         mode=options.mode,
