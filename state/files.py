@@ -85,6 +85,71 @@ def locked(path: Path, *, blocking: bool = True) -> Iterator[int]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def claimed(path: Path, holder: str) -> Iterator[None]:
+    """Hold an exclusive flock on `path`, whose text then says who does. Raises BlockingIOError when it is held."""
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(locked(path, blocking=False))
+            os.ftruncate(descriptor, 0)
+            _write_all(descriptor, holder.encode())
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise explain(error, path) from error
+        yield
+
+
+def claim_folder(path: Path) -> bool:
+    """Create `path`; False when somebody else was first. Its parents are made as needed."""
+    make_folder(path.parent)
+    try:
+        path.mkdir(mode=FOLDER_MODE)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise explain(error, path) from error
+    return True
+
+
+def point_link(link: Path, target: str) -> None:
+    """Make the symbolic link `link` point to `target` in one step. What is no link is not replaced: CannotWrite."""
+    temporary = link.with_name(f"{TEMP_PREFIX}{link.name}.{secrets.token_hex(4)}")
+    if link.exists() and not link.is_symlink():
+        raise CannotWrite(f"{link} is no link of this program's making", fix="move it away")
+    try:
+        os.symlink(target, temporary)
+        os.replace(temporary, link)
+        sync_folder(link.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise explain(error, link) from error
+
+
+def replace_folder(target: Path, new: Path, old: Path) -> None:
+    """Give the folder `new`, if it exists, the name `target`; what had that name becomes `old`. Two renames, unsynced."""
+    try:
+        if target.exists() or target.is_symlink():
+            os.rename(target, old)
+        if new.exists():
+            os.rename(new, target)
+    except OSError as error:
+        raise explain(error, target) from error
+
+
+def append_line(path: Path, text: str) -> None:
+    """Append one line in one write, unsynced: for logs that are read while they grow. Raises as `write_atomic`."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, f"{text}\n".encode(errors="replace"))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise explain(error, path) from error
+
+
 def append_synced(path: Path, data: bytes, *, after: int, sync: bool = True) -> None:
     """Append `data` to a file whose first `after` bytes are whole, and sync it; what lies behind them is torn and goes.
 
