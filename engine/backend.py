@@ -1,0 +1,86 @@
+"""Which device screens, and how many cores there are to use.
+
+`--engine` and `--gpu` are two ways to say the same; together they may not contradict each other.
+"""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..state.errors import BadConfig, GpuUnavailable
+
+ENGINES = ("auto", "cpu", "gpu")
+CPU = -1
+
+
+@dataclass(frozen=True)
+class Backend:
+    """`gpu`: index of the device, -1 for the CPU. `note`: what a person should know about the choice, or nothing."""
+
+    name: str
+    gpu: int
+    note: str = ""
+
+
+def resolve(engine: str = "auto", gpu: int | None = None) -> Backend:
+    """The backend that is meant.
+
+    Raises BadConfig for a contradiction, GpuUnavailable when a GPU is asked for and none can be used.
+    """
+    if engine not in ENGINES:
+        raise BadConfig(f"--engine {engine!r} is unknown", fix=f"choose one of {', '.join(ENGINES)}")
+    if gpu is not None and gpu < CPU:
+        raise BadConfig(f"--gpu {gpu} is no device", fix="give its number from 0 on, or -1 for the CPU")
+    if engine == "gpu" and gpu == CPU:
+        raise BadConfig("--engine gpu and --gpu -1 contradict each other", fix="leave one of them out")
+    if engine == "cpu" and gpu is not None and gpu > CPU:
+        raise BadConfig(f"--engine cpu and --gpu {gpu} contradict each other", fix="leave one of them out")
+    if engine == "cpu" or gpu == CPU:
+        return Backend("cpu", CPU)
+    reason = gpu_missing()
+    if not reason:
+        return Backend("gpu", gpu or 0)
+    if engine == "gpu" or gpu is not None:
+        raise GpuUnavailable(f"GPU {gpu or 0} cannot be used: {reason}", fix="use --engine cpu, or --gpu -1")
+    return Backend("cpu", CPU, f"--engine auto: screening on the CPU, because {reason}")
+
+
+def gpu_missing() -> str:
+    """Why no GPU can screen; empty if one can."""
+    return "this version has no GPU screen"
+
+
+def cores(root: Path = Path("/")) -> int:
+    """Cores this process may use: the smaller of its affinity and its control groups' quotas, at least 1."""
+    quota = min((_quota(folder) for folder in _control_groups(root)), default=math.inf)
+    return max(1, int(min(len(os.sched_getaffinity(0)), quota)))
+
+
+def _control_groups(root: Path) -> list[Path]:
+    """The folders of the control groups this process is in, up to the top: each of them may set a limit."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    folders = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        inner = Path(path.lstrip("/"))
+        folders += [top / inner, *(top / parent for parent in inner.parents), top]
+    return folders
+
+
+def _quota(folder: Path) -> float:
+    """Cores that `cpu.max` (v2: `max 100000`, `150000 100000`) or `cpu.cfs_quota_us` (v1) of a group allow."""
+    try:
+        if (folder / "cpu.max").is_file():
+            allowed, period = (folder / "cpu.max").read_text().split()
+        else:
+            allowed, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return math.inf if allowed == "max" or int(allowed) <= 0 else int(allowed) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
