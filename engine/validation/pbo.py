@@ -7,6 +7,7 @@ Probability of Backtest Overfitting, Journal of Computational Finance 20(4), SSR
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -42,7 +43,7 @@ class Pbo:
     out_of_sample: Floats
 
 
-def pbo_cscv(sums: Floats, days: Ints) -> Pbo:
+def pbo_cscv(sums: Floats, days: Ints, threads: int = 1) -> Pbo:
     """CSCV over block sums float64 [K, B, >= 2] (sums of r and r^2) and days int64 [B] per block, B even.
 
     A configuration without a defined metric in a half ranks worst there. Raises ValueError for an odd B.
@@ -52,15 +53,19 @@ def pbo_cscv(sums: Floats, days: Ints) -> Pbo:
     halves = list(combinations(range(len(days)), len(days) // 2))
     by_block = np.ascontiguousarray(np.moveaxis(sums[:, :, :2], 0, 2))  # B, 2, K: a half adds whole rows
     total, all_days = by_block.sum(axis=0), int(days.sum())
-    rows: list[Row | None] = [None] * len(halves)
-    for number in range(len(halves) // 2):  # the complement of a half stands as far from the other end of the list
-        half = list(halves[number])
-        first = by_block[half].sum(axis=0)
-        n = int(days[half].sum())
-        one = _metric(first, n)
-        other = _metric(total - first, all_days - n)
-        rows[number], rows[-1 - number] = _choose(one, other), _choose(other, one)
-    chosen, ranks, inside, outside = (np.array(column) for column in zip(*(row for row in rows if row), strict=True))
+
+    def both(half: tuple[int, ...]) -> tuple[Row, Row]:
+        """A half and its complement, each training and test in turn."""
+        first = by_block[list(half)].sum(axis=0)
+        n = int(days[list(half)].sum())
+        one, other = _metric(first, n), _metric(total - first, all_days - n)
+        return _choose(one, other), _choose(other, one)
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        pairs = list(pool.map(both, halves[: len(halves) // 2]))
+    # the complement of a half stands as far from the other end of the list
+    rows = [pair[0] for pair in pairs] + [pair[1] for pair in reversed(pairs)]
+    chosen, ranks, inside, outside = (np.array(column) for column in zip(*rows, strict=True))
     omega = ranks / (sums.shape[0] + 1)
     lambdas = np.log(omega / (1 - omega))
     slope, intercept = _line(inside, outside)

@@ -5,6 +5,7 @@ the 9 walk-forward slices; both are merged from it.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,10 +26,14 @@ FOR_COMPONENTS = 2_000
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """`combos` int32 [K, 8] with enough trades, of `drawn`. Per segment: sums float64 [K, S, 4], trades int32 [K, S]."""
+    """`combos` int32 [K, 8] with enough trades, of `drawn`; per segment sums float64 [K, S, 4], trades int32 [K, S].
+
+    `day` int64 [D]: the training days since 1970.
+    """
 
     seed: int
     drawn: int
+    day: Ints
     combos: Combos
     segments: Ints
     sums: Floats
@@ -79,15 +84,37 @@ def draw_sample(
     assert screened.sums is not None
     assert screened.segment_trades is not None
     usable = screened.trades >= min_trades
-    return Sample(seed, count, combos[usable], segments, screened.sums[usable], screened.segment_trades[usable])
+    return Sample(
+        seed,
+        count,
+        np.unique(bars.day),
+        combos[usable],
+        segments,
+        screened.sums[usable],
+        screened.segment_trades[usable],
+    )
 
 
 def daily_returns(
-    bars: Bars, sample: Sample, costs: Costs, leverage: float, on_combo: Callable[[int], None] = lambda done: None
+    bars: Bars,
+    sample: Sample,
+    costs: Costs,
+    leverage: float,
+    threads: int = 1,
+    on_combo: Callable[[int], None] = lambda done: None,
 ) -> Floats:
     """float64 [D, <= 2000]: exact daily returns of the first usable combos."""
+
+    def one(row: NDArray[np.int32]) -> Floats:
+        return exact.simulate(bars, Params.from_row(row), costs, leverage).daily_returns()
+
     columns = []
-    for number, row in enumerate(sample.combos[:FOR_COMPONENTS], start=1):
-        columns.append(exact.simulate(bars, Params.from_row(row), costs, leverage).daily_returns())
-        on_combo(number)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        try:
+            for number, column in enumerate(pool.map(one, sample.combos[:FOR_COMPONENTS]), start=1):
+                columns.append(column)
+                on_combo(number)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     return np.stack(columns, axis=1) if columns else np.empty((sample.days, 0))

@@ -73,7 +73,9 @@ def of_sharpe(observed: sharpe_ratio.Moments) -> Section:
     )
 
 
-def of_deflated_sharpe(observed: sharpe_ratio.Moments, sharpes: Floats, components: int, tried: int) -> Section:
+def of_deflated_sharpe(
+    observed: sharpe_ratio.Moments, sharpes: Floats, components: int, tried: int, reason: str = NO_COMBO
+) -> Section:
     """`sharpes`: of the sampled combos per observation. `components`: that explain 95 % of their daily returns."""
     names = ("probability", "sharpe_to_beat", "effective_trials", "variance_of_trials", "combos_tried", "days_needed")
     head = {
@@ -82,7 +84,7 @@ def of_deflated_sharpe(observed: sharpe_ratio.Moments, sharpes: Floats, componen
         f"2,000 sampled combos, at least {effective_trials.FLOOR}; V at least 1 / (T - 1), mean of trials at least 0",
     }
     if len(sharpes) < 2 or observed.n < 2:
-        return Section(**head, figures=missing(NO_COMBO, *names))
+        return Section(**head, figures=missing(reason, *names))
     spread, mean = float(np.var(sharpes, ddof=1)), float(np.mean(sharpes))
     wanted = max(effective_trials.FLOOR, components)
     trials, variance, centre = deflated_sharpe.prudent(wanted, spread, mean, observed.n)
@@ -94,13 +96,13 @@ def of_deflated_sharpe(observed: sharpe_ratio.Moments, sharpes: Floats, componen
     return Section(**head, figures=figures)
 
 
-def of_pbo(sums: Floats, days: Ints) -> model.Pbo:
+def of_pbo(sums: Floats, days: Ints, reason: str = NO_COMBO, threads: int = 1) -> model.Pbo:
     """From block sums float64 [K, 16, 4]."""
     names = ("pbo", "prob_loss", "slope", "intercept", "splits", "combos")
     head = {"null_hypothesis": pbo.NULL_HYPOTHESIS, "method": "CSCV of Bailey et al. (2017), 16 blocks, all halves"}
     if len(sums) < 2:
-        return model.Pbo(**head, figures=missing(NO_COMBO, *names), logits=None)
-    found = pbo.pbo_cscv(sums, days)
+        return model.Pbo(**head, figures=missing(reason, *names), logits=None)
+    found = pbo.pbo_cscv(sums, days, threads)
     values = (found.pbo, found.prob_loss, found.slope, found.intercept, len(found.lambdas), len(sums))
     figures = {name: figure(value, "every half chose alike") for name, value in zip(names, values, strict=True)}
     counts, bounds = np.histogram(found.lambdas, bins=HISTOGRAM_BINS)
@@ -146,7 +148,7 @@ def _fold(one: walk_forward.Fold, combos: Combos, day: Ints) -> model.Fold:
     )
 
 
-def of_cross_validation(paths: Floats) -> Section:
+def of_cross_validation(paths: Floats, reason: str = NO_COMBO) -> Section:
     """`paths`: annual Sharpe ratio of each, NaN undefined."""
     defined = paths[np.isfinite(paths)]
     low, middle, high = monte_carlo.quantiles(paths)
@@ -156,10 +158,10 @@ def of_cross_validation(paths: Floats) -> Section:
         "continuous and carries no label over a block's end, so nothing is purged",
         figures={
             "paths": figure(len(paths)),
-            "sharpe_p05": figure(low, NO_COMBO),
-            "sharpe_p50": figure(middle, NO_COMBO),
-            "sharpe_p95": figure(high, NO_COMBO),
-            "share_negative": figure(float(np.mean(defined < 0)) if len(defined) else math.nan, NO_COMBO),
+            "sharpe_p05": figure(low, reason),
+            "sharpe_p50": figure(middle, reason),
+            "sharpe_p95": figure(high, reason),
+            "share_negative": figure(float(np.mean(defined < 0)) if len(defined) else math.nan, reason),
         },
     )
 
@@ -266,10 +268,11 @@ def of_holdout(seen: holdout.Seen, reason: str) -> model.Holdout:
     once = metrics(seen.run) if seen.run else None
     twice = metrics(seen.at_twice_the_costs) if seen.at_twice_the_costs else None
     names = ("sharpe", "total_return", "max_drawdown", "total_trades")
-    figures = missing(reason, *names, "sharpe_at_twice_the_costs")
     if once and twice:
         figures = {name: figure(once[name], FLAT) for name in names}
         figures["sharpe_at_twice_the_costs"] = figure(twice["sharpe"], FLAT)
+    else:
+        figures = missing(reason, *names, "sharpe_at_twice_the_costs")
     return model.Holdout(
         null_hypothesis=holdout.NULL_HYPOTHESIS,
         method="one exact run over the sealed days, entered in the ledger before it is made",

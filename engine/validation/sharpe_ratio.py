@@ -41,19 +41,6 @@ def moments(r: Floats) -> Moments:
     return Moments(len(r), float(np.mean(r) / np.std(r, ddof=1)), skew, float(np.mean(away**4)) / variance**2)
 
 
-def moments_from_sums(n: int, sums: Floats) -> Moments:
-    """The same from sums of r, r^2, r^3 and r^4, float64 [4]."""
-    if n < 2:
-        return Moments(n, math.nan, math.nan, math.nan)
-    m1, m2, m3, m4 = (float(value) / n for value in sums)
-    variance = m2 - m1**2
-    if variance <= 1e-15 * max(m2, 1e-300):
-        return Moments(n, math.nan, math.nan, math.nan)
-    third = m3 - 3 * m1 * m2 + 2 * m1**3
-    fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-    return Moments(n, m1 / math.sqrt(variance * n / (n - 1)), third / variance**1.5, fourth / variance**2)
-
-
 def sr_stderr(sr: float, n: float, skew: float, kurtosis: float) -> float:
     """Standard error of an estimated Sharpe ratio; NaN for n < 2."""
     variance = _variance_of_one(sr, skew, kurtosis)

@@ -1,0 +1,248 @@
+"""The validate stage: everything that can be said about the best robust configuration, and one look at the hold-out.
+
+All statistics but one come from a copy of the training bars. The hold-out is looked at last, when nothing else can fail
+any more, and only through the ledger. Killed at any moment and run again, it computes the same and adds no second look.
+"""
+
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from ..state.errors import BadConfig, BadData, InputGone
+from ..state.files import make_folder
+from ..state.models import validation as model
+from ..state.models.jobs import Job
+from ..state.models.trials import BestConfig
+from ..state.models.validation import Figure, Section, Validation
+from .artifacts import PHASE0, VALIDATION, cost_facts, data_facts, read_model, read_phase0, versions, write_model
+from .bars import Bars
+from .costs import Costs
+from .kernels.exact import simulate
+from .ledger import NAME as LEDGER_NAME
+from .ledger import Ledger, Look, candidate_of
+from .metrics import jsonable, metrics
+from .progress import Reporter
+from .split import Split, split_for
+from .strategies import mtf_ema
+from .strategies.api import Params
+from .validation import compute, sections
+from .validation.holdout import Seen, look_at_holdout
+from .validation.sample import MOST
+from .validation.thresholds import judge
+
+CANDIDATE = Path("best_robust") / "config.json"
+LATER = "this version computes no p-values, and without them nothing is certified"
+PACKAGES = ("scipy", "arch")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One candidate and its market. `sample_seed`, `sample_size`: which combos of the round are screened again."""
+
+    job: Job
+    bars: Bars
+    cut: Split
+    config: BestConfig
+    subject: compute.Subject
+    sample_seed: int
+    sample_size: int
+
+
+def run(job: Job, bars: Bars, report: Reporter) -> list[Path]:
+    """Validate `best_robust` of the optimize stage and write `validation.json`. `bars`: all the market's candles.
+
+    Raises InputGone without a candidate, BadConfig when it was found with another space or other costs, BadData when
+    it was found on other training bars, StorageBroken when the ledger cannot be trusted.
+    """
+    report.phase("load")
+    case = prepare(job, bars)
+    ledger = Ledger(Path(job.ledger) if job.ledger else Path(job.out_dir) / LEDGER_NAME, say=report.line)
+    folder = make_folder(Path(job.out_dir))
+    found = validate(case, ledger, report)
+    report.phase("write")
+    path = write_model(folder / VALIDATION, found)
+    report.line(f"{found.verdict}: {found.why}")
+    return [path]
+
+
+def prepare(job: Job, bars: Bars) -> Case:
+    """Find the candidate and make sure that it belongs to these candles, this space and these costs."""
+    path = find_artifact(job, CANDIDATE)
+    if path is None:
+        raise InputGone(f"{Path(job.out_dir) / CANDIDATE} is missing", fix="run the optimize stage first")
+    config = read_model(path, BestConfig)
+    cut = split_for(bars, job.train_from, job.train_to)
+    space, costs = mtf_ema.space_for(job.mode, job.space), Costs(**job.costs.model_dump())
+    subject = compute.Subject(
+        training=cut.training(bars),
+        space=space,
+        costs=costs,
+        params=Params.parse(config.params),
+        min_trades=job.min_trades,
+        paths=job.volume.paths,
+        seed=job.seed,
+        tried=job.volume.combos,
+        threads=max(1, int(job.claims.cpus)),
+    )
+    _refuse_foreign(path, config, subject)
+    seed, size = _combos_of_the_round(job, space.sha256)
+    return Case(job, bars, cut, config, subject, seed, min(size, MOST))
+
+
+def validate(case: Case, ledger: Ledger, report: Reporter) -> Validation:
+    """All statistics in order, the hold-out last."""
+    subject = case.subject
+    search = _enter_search(case, ledger)
+    run = simulate(subject.training, subject.params, subject.costs, subject.space.leverage)
+    observed = compute.observed_of(run)
+    sample = compute.sample_of(subject, case.sample_seed, case.sample_size, report)
+    rest = compute.from_sample(subject, sample, observed, report)
+    own = compute.from_candidate(subject, run, observed, report)
+    seen, unseen = _look(case, ledger, search)
+    parts: dict[str, Section] = {
+        **vars(rest),
+        **vars(own),
+        "concentration": sections.of_concentration(run, rest.walk_forward_rolling, seen),
+        "holdout": sections.of_holdout(seen, unseen),
+    }
+    p_values = {name: Figure(value=None, reason=LATER) for name in ("p_search", "p_holdout")}
+    figures = {f"{part}.{name}": one for part, section in parts.items() for name, one in section.figures.items()}
+    return Validation(
+        symbol=case.bars.symbol,
+        mode=case.job.mode,
+        strategy=mtf_ema.NAME,
+        space_sha256=subject.space.sha256,
+        **_verdict(case.cut),
+        **p_values,
+        gates=judge(p_values | figures, subject.space.max_drawdown),
+        candidate=_candidate(case),
+        data=data_facts(case.bars),
+        training_sha256=subject.training.sha256,
+        costs=cost_facts(subject.costs),
+        split=_split_facts(case.cut),
+        counts=_counts(case, ledger, search),
+        sample=model.Sample(
+            seed=case.sample_seed,
+            combos=sample.drawn if sample else 0,
+            usable=len(sample.combos) if sample else 0,
+        ),
+        seed=case.job.seed,
+        training=jsonable(metrics(run)),
+        versions={**versions(), **{name: metadata.version(name) for name in PACKAGES}},
+        **parts,
+    )
+
+
+def find_artifact(job: Job, name: Path) -> Path | None:
+    """An artifact of an earlier stage: under one of the job's `inputs.artifacts`, else under its own folder."""
+    places = [Path(one) for one in (*job.inputs.artifacts, job.out_dir)]
+    return next((place / name for place in places if (place / name).is_file()), None)
+
+
+def _combos_of_the_round(job: Job, space_sha256: str) -> tuple[int, int]:
+    """Seed and number of the combos that were screened: of the phase-0 artifact if there is one, else of the job."""
+    path = find_artifact(job, Path(PHASE0))
+    if path is not None:
+        header = read_phase0(path).header
+        if header.space_sha256 == space_sha256:
+            return header.seed, header.volume
+    return job.seed, job.volume.combos
+
+
+def _refuse_foreign(path: Path, config: BestConfig, subject: compute.Subject) -> None:
+    """A candidate found on other bars may have seen the hold-out; one found in another space is another search."""
+    found, training = config.search, subject.training
+    if found.data.sha256 != training.sha256:
+        raise BadData(
+            f"{path} was found on {found.data.rows:,} bars that are not the {len(training):,} training bars of these "
+            f"candles",
+            fix="run prescreen and optimize on these candles first, or give the candles they were run on",
+        )
+    if (found.symbol, found.mode, found.space_sha256) != (training.symbol, subject.space.mode, subject.space.sha256):
+        raise BadConfig(
+            f"{path} is of {found.symbol}/{found.mode} in another parameter space",
+            fix="give the symbol, mode and space it was optimized with",
+        )
+    costs = (found.costs.fee, found.costs.slippage, found.costs.funding)
+    if costs != (subject.costs.fee, subject.costs.slippage, subject.costs.funding):
+        raise BadConfig(
+            f"{path} was found at fee {costs[0]:g}, slippage {costs[1]:g}, funding {costs[2]:g}",
+            fix="give the same costs, or optimize again",
+        )
+
+
+def _enter_search(case: Case, ledger: Ledger) -> str:
+    """The name of the search; one that the earlier stages did not enter is entered now."""
+    space = case.subject.space
+    search = ledger.search(case.bars, case.cut, space)
+    if not ledger.history(search):
+        volume = case.sample_size
+        ledger.enter_search(case.bars, case.cut, space, stage="validate", seed=case.sample_seed, volume=volume)
+    return search
+
+
+def _look(case: Case, ledger: Ledger, search: str) -> tuple[Seen, str]:
+    """What the hold-out showed; when it may not be looked at, nothing and why."""
+    if not case.cut.sufficient:
+        return Seen(Look(None)), f"not looked at: {case.cut.reason}"
+    subject = case.subject
+    arguments = case.bars, case.cut, subject.params, subject.costs, subject.space.leverage
+    seen = look_at_holdout(ledger, search, *arguments)
+    if seen.run is None:
+        return seen, f"not looked at: the hold-out is spent until it begins on {seen.look.spent_until} or later"
+    return seen, ""
+
+
+def _verdict(cut: Split) -> dict[str, str]:
+    if cut.sufficient:
+        return {"verdict": "UNCERTIFIED", "why": LATER}
+    return {"verdict": "INSUFFICIENT EVIDENCE", "why": f"{cut.reason}; {cut.needed_days} would suffice"}
+
+
+def _candidate(case: Case) -> model.Candidate:
+    params, leverage = case.subject.params.as_dict(), case.subject.space.leverage
+    return model.Candidate(
+        id=candidate_of(params, leverage),
+        params=params,
+        leverage=leverage,
+        trial=case.config.trial,
+        export=case.config.export,
+    )
+
+
+def _split_facts(cut: Split) -> model.SplitFacts:
+    return model.SplitFacts(
+        whole_days=cut.whole_days,
+        train_from=cut.train.from_ms,
+        train_to=cut.train.to_ms,
+        train_days=len(cut.train),
+        embargo_days=len(cut.embargo),
+        holdout_from=cut.holdout.from_ms,
+        holdout_to=cut.holdout.to_ms,
+        holdout_days=len(cut.holdout),
+        sufficient=cut.sufficient,
+        reason=cut.reason,
+        needed_days=cut.needed_days,
+    )
+
+
+def _counts(case: Case, ledger: Ledger, search: str) -> model.Counts:
+    """What the ledger says now. The volume of one stage and seed counts once, however often it was continued."""
+    entries = ledger.entries()
+    volume: dict[tuple[str, int, str], int] = {}
+    for one in entries:
+        if one.kind == "search" and one.search == search:
+            key = (one.stage or "", one.seed or 0, one.data_sha256 or "")
+            volume[key] = max(volume.get(key, 0), one.volume or 0)
+    by_stage: dict[str, int] = {}
+    for (stage, _, _), count in volume.items():
+        by_stage[stage] = by_stage.get(stage, 0) + count
+    looks = ledger.looks(case.bars.symbol, case.cut.holdout)
+    return model.Counts(
+        search=search,
+        searches=len({one.search for one in entries if one.kind == "search"}),
+        volume=by_stage,
+        looks=len(looks),
+        looks_of_this_search=sum(one.search == search for one in looks),
+        exposures=len(ledger.exposures(case.bars.symbol, case.cut.holdout)),
+    )
