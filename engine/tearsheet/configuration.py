@@ -14,7 +14,8 @@ import orjson
 
 from ...state.errors import BadData
 from ...state.models.trials import BestConfig, BestMetrics
-from ..artifacts import VALIDATION, read_model
+from ...state.models.validation import Validation
+from ..artifacts import ALL_TRIALS, PHASE0, VALIDATION, read_model
 from ..backtest import Backtest, trades_as_rows
 from ..bars import Bars
 from ..costs import Costs
@@ -24,7 +25,7 @@ from ..strategies.api import Params
 from . import words
 from .figures import matched
 from .sheet import HOLD_OUT, TRAINING, Reproduction, Sheet, Stretch, Trade
-from .validated import HoldOut, hold_out_of, read_validation
+from .validated import HoldOut, hold_out_of, is_about, read_validation
 
 CANDIDATE = "best_robust"
 TITLES = {
@@ -58,14 +59,14 @@ def sheet_of(folder: Path, bars: Bars) -> Sheet:
     """
     config = read_model(folder / CONFIG, BestConfig)
     setup = Setup(config, Params.parse(config.params), Costs(**config.search.costs.model_dump()))
-    validation = read_validation(folder.parent / VALIDATION)
     candidate = folder.name == CANDIDATE
+    validation, notes = _validation(folder, setup) if candidate else (None, [])
     training = _training(bars, config, folder)
     result = simulate(training, setup.params, setup.costs, setup.leverage)
     stretches = [_stretch(TRAINING, training, 0, result, setup.leverage)]
-    held = hold_out_of(validation, setup.params, setup.leverage, bars, training) if candidate else None
-    if held:
+    if validation and (held := hold_out_of(validation, bars)):
         stretches.append(_held(held, bars, setup))
+        notes += _hold_out_differences(stretches[1], validation)
     return Sheet(
         name=folder.name,
         eyebrow=_eyebrow(config, training),
@@ -75,12 +76,20 @@ def sheet_of(folder: Path, bars: Bars) -> Sheet:
         reproduction=_reproduction(setup, training),
         candidate=candidate,
         synthetic=config.search.data.synthetic or bars.synthetic,
-        validation=validation if candidate else None,
+        validation=validation,
         tried=_tried(folder.parent),
         benchmark_name="Buy and hold at the same exposure",
         benchmark_note=_benchmark_note(stretches, setup.leverage),
-        notes=_differences(folder, stretches[0]),
+        notes=[*_differences(folder, stretches[0]), *notes],
     )
+
+
+def _validation(folder: Path, setup: Setup) -> tuple[Validation | None, list[str]]:
+    """The validation of this very configuration, or a note that the one beside it is of another."""
+    found = read_validation(folder.parent / VALIDATION)
+    if found is None or is_about(found, setup.params, setup.leverage):
+        return found, []
+    return None, [f"{VALIDATION} is about another configuration, which stood here before; run certify again."]
 
 
 def _training(bars: Bars, config: BestConfig, folder: Path) -> Bars:
@@ -161,10 +170,10 @@ def _sentence(setup: Setup) -> str:
 def _tried(folder: Path) -> Mapping[str, int]:
     """How much was tried to find this: combos screened and trials, as far as the artifacts beside it say."""
     found = {}
-    for name, file, path in (("combos", "phase0_top500.json", "volume"), ("trials", "all_trials.json", "told")):
+    for stage, file, name in (("prescreen", PHASE0, "volume"), ("optimize", ALL_TRIALS, "told")):
         try:
             header = orjson.loads((folder / file).read_bytes())["header"]
-            found[name] = int(header[path])
+            found[stage] = int(header[name])
         except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             continue
     return found
@@ -181,6 +190,16 @@ def _differences(folder: Path, training: Stretch) -> list[str]:
         return []
     return [
         f"Computed again, {', '.join(differing)} came out different from {METRICS}: another version wrote that file."
+    ]
+
+
+def _hold_out_differences(held: Stretch, validation: Validation) -> list[str]:
+    stored = validation.holdout.metrics or {}
+    differing = [name for name, x in held.metrics.items() if name in stored and not _same(x, stored[name])]
+    if not differing:
+        return []
+    return [
+        f"On the hold-out, {', '.join(differing)} came out different from {VALIDATION}: other candles, or a version."
     ]
 
 

@@ -13,10 +13,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..bars import DAY_MS, Floats, Ints
 from ..metrics import DAYS_PER_YEAR
+from ..validation.concentration import best_share
 from .sheet import Stretch, Trade
 
 ROLLING_DAYS = 90
-BEST = 5
 
 
 def drawdown(equity: Floats) -> Floats:
@@ -83,7 +83,7 @@ def compounded(changes: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class TradeStats:
-    """Of one group of trades. Undefined is NaN. `concentration`: the share of the `BEST` best in the sum of gains."""
+    """Of one group of trades. Undefined is NaN. `concentration`: the share of the five best in the profit."""
 
     count: int
     win_rate: float
@@ -112,7 +112,7 @@ def trade_stats(trades: Sequence[Trade]) -> TradeStats:
         duration_ms=sum(spans) / len(spans),
         best=float(net.max()),
         worst=float(net.min()),
-        concentration=float(np.sort(net[net > 0])[-BEST:].sum()) / gains if gains > 0 else math.nan,
+        concentration=best_share(net),
     )
 
 

@@ -71,7 +71,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Plot:
-    """One frame. `css` gives its height; `label` says what a reader who cannot see it should know."""
+    """One frame. `css` gives its height; `label` says what a reader who cannot see it should know.
+
+    `x_ticks` have a line each, `x_labels` are text alone.
+    """
 
     css: str
     label: str
@@ -79,6 +82,7 @@ class Plot:
     x_ticks: Sequence[Tick] = ()
     y_ticks: Sequence[Tick] = ()
     bands: Sequence[Band] = ()
+    x_labels: Sequence[Tick] = ()
     rules: Sequence[Path] = ()
     keys: Sequence[Key] = field(default_factory=tuple)
 
@@ -107,6 +111,24 @@ def box(left: float, right: float, bottom: float, top: float) -> str:
     """A rectangle, in fractions."""
     xs, ys = (_short(left), _short(right)), (_short(1.0 - bottom), _short(1.0 - top))
     return f"M{xs[0]} {ys[0]}H{xs[1]}V{ys[1]}H{xs[0]}Z"
+
+
+def dots(x: Floats, y: Floats) -> str:
+    """A round dot at each point: a line of no length, so that stretching does not bend it."""
+    return "".join(f"M{_short(a)} {_short(1.0 - b)}h0" for a, b in zip(x, y, strict=True) if math.isfinite(b))
+
+
+def histogram(counts: Ints, first: int, y: Scale, width: float = 0.88) -> list[Path]:
+    """Bars of bins first, first + 1, ... of equal size; those below bin 0 are `down`, the others `up`."""
+    shapes = {"bar down": "", "bar up": ""}
+    for k, count in enumerate(counts):
+        if count:
+            left, gap = k / len(counts), (1.0 - width) / 2 / len(counts)
+            top = float(y.at(float(count)))
+            shapes["bar up" if first + k >= 0 else "bar down"] += box(
+                left + gap, left + 1 / len(counts) - gap, 0.0, top
+            )
+    return [Path(css, d) for css, d in shapes.items() if d]
 
 
 def level(at: float) -> str:
@@ -182,7 +204,7 @@ def day_scale(first: int, last: int) -> Scale:
     return Scale(float(first), float(max(last, first + 1)))
 
 
-def day_ticks(scale: Scale, count: int = 8) -> list[Tick]:
+def day_ticks(scale: Scale, count: int = 11) -> list[Tick]:
     """Firsts of months (or days, when the span is short); the first of each year carries the year."""
     first, last = round(scale.low), round(scale.high)
     if last - first < 75:

@@ -5,10 +5,10 @@ Notation: D daily marks of a stretch, N trades. Equity starts at 1 before the fi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from ...state.models.validation import Validation
 from ..bars import Floats, Ints
 
 TRAINING = "Training"
@@ -93,7 +93,7 @@ class Sheet:
     candidate: bool = False
     listed: bool = False
     synthetic: bool = False
-    validation: Mapping[str, Any] | None = None
+    validation: Validation | None = None
     tried: Mapping[str, int] = field(default_factory=dict)
     benchmark_name: str = ""
     benchmark_note: str = ""

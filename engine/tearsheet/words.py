@@ -92,6 +92,12 @@ def stamp(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
+def sentence(text: str) -> str:
+    """A remark that stands alone: begun with a capital, ended with a full stop."""
+    bare = text.strip()
+    return bare and bare[:1].upper() + bare[1:] + ("" if bare.endswith((".", "?", "!")) else ".")
+
+
 def _digits(x: float, digits: int, signed: bool) -> str:
     text = f"{abs(x):,.{digits}f}"
     zero = not text.strip("0.,")

@@ -1,6 +1,6 @@
 """Every metric of the contract, training beside hold-out, each with what it means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,16 @@ class Metric:
     why: str
 
 
+@dataclass(frozen=True, eq=False)
+class Column:
+    """`part` tells why a metric of this column is undefined."""
+
+    name: str
+    span: str
+    metrics: Mapping[str, float | None]
+    part: Stretch
+
+
 def _percent(x: float | None, why: str) -> Value:
     return words.percent(x, why=why)
 
@@ -40,7 +50,7 @@ def _ratio(x: float | None, why: str) -> Value:
 
 
 def _fall(x: float | None, why: str) -> Value:
-    return words.percent(None if x is None else -x, why=why)
+    return words.percent(x, why=why)
 
 
 def _count(x: float | None, why: str) -> Value:
@@ -71,9 +81,10 @@ GROUPS = (("Return", RETURN), ("Risk", RISK), ("Trading", TRADING))
 
 def view(sheet: Sheet) -> dict[str, Any]:
     """Groups of rows: label, gloss, one value per stretch."""
-    groups = [(name, [_row(metric, sheet) for metric in metrics]) for name, metrics in GROUPS]
-    groups[-1][1].append(("Average trade", "from entry to exit", [_average(part) for part in sheet.stretches]))
-    return {"title": "Figures", "about": _about(sheet), "columns": _columns(sheet), "groups": groups}
+    columns = _columns(sheet)
+    groups = [(name, [_row(metric, columns) for metric in metrics]) for name, metrics in GROUPS]
+    groups[-1][1].append(("Average trade", "from entry to exit", [_average(column) for column in columns]))
+    return {"title": "Figures", "about": _about(sheet), "columns": columns, "groups": groups}
 
 
 def _about(sheet: Sheet) -> list[str]:
@@ -85,12 +96,20 @@ def _about(sheet: Sheet) -> list[str]:
     return said
 
 
-def _columns(sheet: Sheet) -> list[tuple[str, str]]:
-    return [(part.name, f"{words.day(part.first_day)} – {words.day(part.last_day)}") for part in sheet.stretches]
+def _columns(sheet: Sheet) -> list[Column]:
+    columns = [Column(part.name, _span(part), part.metrics, part) for part in sheet.stretches]
+    stressed = sheet.validation.holdout.metrics_at_twice_the_costs if sheet.validation and sheet.hold_out else None
+    if stressed and sheet.hold_out:
+        columns.append(Column("At twice the costs", "the hold-out", stressed, sheet.hold_out))
+    return columns
 
 
-def _row(metric: Metric, sheet: Sheet) -> tuple[str, str, list[Value]]:
-    values = [metric.show(part.metrics.get(metric.name), _why(metric, part)) for part in sheet.stretches]
+def _span(part: Stretch) -> str:
+    return f"{words.day(part.first_day)} – {words.day(part.last_day)}"
+
+
+def _row(metric: Metric, columns: list[Column]) -> tuple[str, str, list[Value]]:
+    values = [metric.show(one.metrics.get(metric.name), _why(metric, one.part)) for one in columns]
     return metric.label, metric.gloss, values
 
 
@@ -100,12 +119,12 @@ def _why(metric: Metric, part: Stretch) -> str:
     return metric.why
 
 
-def _average(part: Stretch) -> Value:
+def _average(column: Column) -> Value:
     """By bars held where they are known: the times of trades are opens of bars, not the moments of the fills."""
-    bars = part.metrics.get("avg_trade_bars")
-    if bars is None or not part.bar_ms:
-        return words.duration(trade_stats(part.trades).duration_ms, why="no trade")
-    return words.duration(bars * part.bar_ms)
+    bars = column.metrics.get("avg_trade_bars")
+    if bars is None or not column.part.bar_ms:
+        return words.duration(trade_stats(column.part.trades).duration_ms, why="no trade")
+    return words.duration(bars * column.part.bar_ms)
 
 
 def headline(part: Stretch) -> list[tuple[str, Value]]:

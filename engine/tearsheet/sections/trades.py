@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ...validation.concentration import BEST
 from .. import plot, words
-from ..figures import BEST, all_trades, trade_stats
+from ..figures import all_trades, trade_stats
 from ..sheet import Sheet, Trade
 from ..words import Value
 
@@ -63,7 +64,7 @@ def _facts(sheet: Sheet, trades: Sequence[Trade]) -> list[tuple[str, Value, str]
         ("Average trade", _duration(sheet, stats.duration_ms), "from entry to exit"),
         ("Exposure", words.percent(exposure, why="not known"), "share of time in a trade"),
         ("Best and worst", _range(stats.best, stats.worst), "net returns"),
-        (f"Best {BEST} make", words.percent(stats.concentration, 0, why="no gain"), "of all gains"),
+        (f"Best {BEST} make", words.percent(stats.concentration, 0, why="no profit"), "of the profit"),
     ]
 
 
@@ -123,22 +124,12 @@ def _histogram(trades: Sequence[Trade]) -> plot.Plot | None:
     first, last = math.floor(min(low, 0.0) / width), math.ceil(max(high, width) / width)
     counts = np.bincount(np.clip(np.floor(net / width).astype(int), first, last - 1) - first, minlength=last - first)
     x, y = plot.Scale(first * width, last * width), plot.Scale(0.0, 1.06 * float(counts.max()))
-    bars = [(first + k, float(count)) for k, count in enumerate(counts) if count]
-    gap = 0.06 / (last - first)
-    shapes = {
-        css: "".join(
-            plot.box((k - first) / (last - first) + gap, (k + 1 - first) / (last - first) - gap, 0.0, float(y.at(n)))
-            for k, n in bars
-            if (k >= 0) == (css == "up")
-        )
-        for css in ("down", "up")
-    }
     ticks = plot.nice_values(x.low, x.high, 7)
     digits = plot.decimals([100.0 * one for one in ticks])
     return plot.Plot(
         css="middle",
         label="Histogram of net returns of trades",
-        paths=[plot.Path(f"bar {css}", d) for css, d in shapes.items() if d],
+        paths=plot.histogram(counts, first, y),
         x_ticks=[plot.Tick(x.percent(v), words.percent(v, digits).text, i % 2 == 1) for i, v in enumerate(ticks)],
         y_ticks=plot.y_ticks(y, plot.nice_values(0.0, y.high, 3), lambda value: words.whole(value).text),
         rules=[plot.Path("zero", plot.upright(float(x.at(0.0))))],

@@ -60,7 +60,7 @@ def test_prices_and_side_are_enough(tmp_path: Path) -> None:
     long, short = read(
         tmp_path, f"{header}\n2024-01-01,2024-01-02,1,100,110\n2024-01-03,2024-01-04,-1,100,110\n"
     ).trades
-    assert (long.net_return, short.net_return) == (pytest.approx(0.1), pytest.approx(-0.1))
+    assert [long.net_return, short.net_return] == pytest.approx([0.1, -0.1])
 
 
 def test_trades_are_put_in_order_of_their_exits(tmp_path: Path) -> None:
