@@ -12,6 +12,7 @@ from .backtest import Backtest
 from .bars import Floats
 
 DAYS_PER_YEAR = 365
+ROUNDING = 1e-14  # a return is a quotient less 1: two that differ by less differ by how they were rounded
 NAMES = (
     "total_trades",
     "win_rate",
@@ -31,8 +32,8 @@ NAMES = (
 
 
 def sharpe(r: Floats) -> float:
-    """mean / std x sqrt(365); NaN for fewer than two days or constant returns (Sharpe 1994)."""
-    if len(r) < 2 or np.all(r == r[0]):
+    """mean / std x sqrt(365); NaN for fewer than two days or returns equal but for rounding (Sharpe 1994)."""
+    if len(r) < 2 or np.ptp(r) <= ROUNDING:
         return math.nan
     return float(np.mean(r) / np.std(r, ddof=1) * math.sqrt(DAYS_PER_YEAR))
 

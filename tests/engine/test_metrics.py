@@ -102,6 +102,8 @@ def test_one_day_or_equal_days_have_no_sharpe() -> None:
     assert math.isnan(sharpe(np.array([0.1])))
     assert math.isnan(sharpe(np.empty(0)))
     assert math.isnan(sharpe(np.full(5, 0.1)))
+    assert math.isnan(sharpe(np.array([0.25, np.nextafter(0.25, 1), 0.25])))  # else 1e16, and the best of all
+    assert sharpe(np.array([0.25, 0.25 + 1e-9])) > 1e9
     assert math.isnan(sortino(np.empty(0)))
 
 
