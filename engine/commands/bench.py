@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     chosen = parser.parse_args(what).what
     if chosen == "screen":
         return screen(rest)
-    module = {"optimize": "bench_optimize", "parity": "kernels.parity"}[chosen]
+    module = {"optimize": "bench_optimize", "parity": "bench_parity"}[chosen]
     return int(importlib.import_module(f"...{module}", __name__).main(rest))
 
 

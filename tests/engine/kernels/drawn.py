@@ -33,8 +33,9 @@ def random_market(
     still = rng.random(length) < flat
     for column in (opens, high, low):
         column[still] = close[still]
-    volume = np.where(still, 0.0, 1.0)
-    return Bars("SOLUSDT", step, ms("2024-01-01") + slots * step, opens, high, low, close, volume)
+    time = ms("2024-01-01") + slots.astype(np.int64) * step
+    o, h, lo, c, v = (column.astype(np.float64) for column in (opens, high, low, close, ~still))
+    return Bars("SOLUSDT", step, time, o, h, lo, c, v)
 
 
 @st.composite

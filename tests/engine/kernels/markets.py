@@ -60,11 +60,13 @@ def params(
 
 
 def trades_of(backtest: Backtest) -> list[Trade]:
-    names = ("entry", "exit", "side", "entry_price", "exit_price", "net_return")
     return [
-        Trade(*(one[name].item() for name in names), REASONS[one["reason"]], bool(one["at_open"]))
+        Trade(
+            int(one["entry"]), int(one["exit"]), int(one["side"]), float(one["entry_price"]), float(one["exit_price"]),
+            float(one["net_return"]), REASONS[one["reason"]], bool(one["at_open"]),
+        )
         for one in backtest.trades
-    ]
+    ]  # fmt: skip
 
 
 def about(expected: Any) -> Any:

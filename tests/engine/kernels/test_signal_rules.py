@@ -138,7 +138,7 @@ class TestTradeFrom:
         assert_trades(simulate(market(ROUND), params(), FREE, 1.0, trade_from=5), SHORT)
 
     def test_days_before_it_are_not_marked(self, simulate: Simulate) -> None:
-        hours: list[Candle] = [100.0] * 30 + [99.0, 101.0, 102.0, 102.0]
+        hours: list[Candle] = [*[100.0] * 30, 99.0, 101.0, 102.0, 102.0]
         backtest = simulate(market(hours, minutes=60), params(tf=60), FREE, 1.0, trade_from=25)
         assert backtest.day.tolist() == [19724]  # 2024-01-02
         assert backtest.bars == 9
