@@ -24,11 +24,11 @@ TRIALS_PER_WORKER = 25  # a worker that starts for fewer costs more than it brin
 
 
 class Case:
-    """`bars`: the candles of the plan; `whole`: the same before --last-days cut them. `times`: of each stage so far."""
+    """`bars`: all candles of the market; `excerpt`: the days of them the plan is about. `times`: by stage so far."""
 
-    def __init__(self, plan: Plan, found: Round, folder: Path, bars: Bars, whole: Bars, mode: str) -> None:
+    def __init__(self, plan: Plan, found: Round, folder: Path, bars: Bars, excerpt: Bars, mode: str) -> None:
         self.plan, self.round, self.folder = plan, found, folder
-        self.bars, self.whole, self.mode = bars, whole, mode
+        self.bars, self.excerpt, self.mode = bars, excerpt, mode
         self.times: list[StageTime] = []
         self._records = Records(make_folder(folder))
         self._key = ""
@@ -52,7 +52,7 @@ class Case:
 
     def _cut(self, *, needed: bool) -> Split | None:
         try:
-            return split(self.bars, self.plan.holdout_days, self.plan.train_days)
+            return split(self.excerpt, self.plan.holdout_days, self.plan.train_days)
         except BadData:
             if needed:
                 raise
@@ -60,29 +60,35 @@ class Case:
 
     def _stage(self, stage: Stage, display: Display, stop: Stop, options: dict[str, Any]) -> None:
         stop.check()
-        job = self.job(stage)
+        job, log = self.job(stage), LogFile(self.folder / LOG)
         self._key = key_of(self._key, stage, job.train_from, job.train_to, self._inputs(job))
-        log = LogFile(self.folder / LOG)
-        report = Relay(stop, log, display.begin(f"{self.label} · {stage}"))
-        began = time.perf_counter()
         done = self._records.good(stage, self._key)
         try:
-            if done is None:
-                artifacts = self._work(job, report, log, options)
-                done = self._records.enter(stage, self._key, round(time.perf_counter() - began, 3), artifacts)
-                self.times.append(StageTime(stage=stage, seconds=done.seconds))
-            else:
+            if done:
                 self.times.append(StageTime(stage=stage, seconds=done.seconds, reused=True))
-            text = pass_gate(job, self.plan.allow)
+                display.say(f"{self.label} · {stage}: {pass_gate(job, self.plan.allow)} · done before")
+            else:
+                seconds = self._fresh(job, display, stop, log, options)
+                text = f"{pass_gate(job, self.plan.allow)} · {duration(seconds)}"
+                log.line(f"{stage}: {text}")
+                display.end(text)
         except BtswarmError as error:
-            if done is None:
-                self.times.append(StageTime(stage=stage, seconds=round(time.perf_counter() - began, 3)))
             log.line(f"{stage}: {error.line()}")
             display.close()
             raise
-        how = "done before" if self.times[-1].reused else duration(done.seconds)
-        log.line(f"{stage}: {text} ({how})")
-        display.end(f"{text} · {how}")
+
+    def _fresh(self, job: Job, display: Display, stop: Stop, log: Reporter, options: dict[str, Any]) -> float:
+        """Do the stage and enter that it is done. Returns the seconds it took, which also count when it fails."""
+        took = StageTime(stage=str(job.stage), seconds=0.0)
+        self.times.append(took)
+        began = time.perf_counter()
+        try:
+            report = Relay(stop, log, display.begin(f"{self.label} · {job.stage}"))
+            artifacts = self._work(job, report, log, options)
+        finally:
+            took.seconds = round(time.perf_counter() - began, 3)
+        self._records.enter(took.stage, self._key, took.seconds, artifacts)
+        return took.seconds
 
     def _inputs(self, job: Job) -> dict[str, Any]:
         """All that decides what a stage leaves, but for what its predecessors had: their key is part of its own."""
@@ -104,29 +110,14 @@ class Case:
 
     def _work(self, job: Job, report: Reporter, log: Reporter, options: dict[str, Any]) -> list[Path]:
         parts = min(self.plan.threads, max(1, job.volume.trials // TRIALS_PER_WORKER))
-        if STAGES[job.stage or "report"].searches and self.bars is not self.whole:
-            self._expose(job)
         try:
             if job.stage == "optimize" and parts > 1:
                 return self._fleet(job, parts, report, log) or [self.folder / STAGES["optimize"].leaves]
-            return run_stage(job, self.bars, report, **options)
+            return run_stage(job, self.excerpt if job.stage == "preflight" else self.bars, report, **options)
         except GateFailed:
             return [self.folder / STAGES[job.stage or "report"].leaves]  # it is there, and the gate will say so again
 
     def _fleet(self, job: Job, parts: int, report: Reporter, log: Reporter) -> list[Path]:
         report.phase("start")
-        inputs = job.inputs
-        if self.bars is not self.whole:
-            inputs = inputs.model_copy(update={"data_sha256": self.whole.sha256})  # a worker reads the whole file
         claims = job.claims.model_copy(update={"cpus": max(1, self.plan.threads // parts)})
-        return Fleet(job.model_copy(update={"inputs": inputs, "claims": claims}), parts, report, log).run()
-
-    def _expose(self, job: Job) -> None:
-        """With --last-days the training days may reach into the hold-out of all the candles: that is entered."""
-        from .ledger import Ledger
-        from .stages import ledger_path
-
-        volume = job.volume.combos if job.stage == "prescreen" else job.volume.trials
-        training = self.bars.slice(0, int((self.bars.time < job.train_to).sum()))
-        whole = split(self.whole, self.plan.holdout_days, self.plan.train_days)
-        Ledger(ledger_path(job)).enter_exposure(training, whole, stage=str(job.stage), volume=volume)
+        return Fleet(job.model_copy(update={"claims": claims}), parts, report, log).run()

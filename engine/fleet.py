@@ -18,7 +18,18 @@ from typing import IO
 
 import orjson
 
-from ..state.errors import BtswarmError, ExitCode, FailureClass
+from ..state.errors import (
+    BadConfig,
+    BadData,
+    BtswarmError,
+    CannotWrite,
+    ExitCode,
+    FailureClass,
+    GpuUnavailable,
+    InputGone,
+    NoPermission,
+    StorageBroken,
+)
 from ..state.files import make_folder, write_atomic
 from ..state.models.jobs import Exit, Job, Progress
 from .progress import Reporter
@@ -45,6 +56,8 @@ KEPT_VARIABLES = (
 KEPT_PREFIXES = ("NUMBA_", "BTSWARM_", "COVERAGE_")
 THREADED = ("OMP", "OPENBLAS", "MKL", "NUMBA")
 MAY_RETRY = (FailureClass.CRASH, FailureClass.STOPPED, FailureClass.HOST_OOM)
+
+KINDS = (BadConfig, BadData, CannotWrite, GpuUnavailable, InputGone, NoPermission, StorageBroken)
 
 
 class WorkersDied(BtswarmError):
@@ -228,6 +241,7 @@ def last_word(folder: Path, worker: str) -> Exit | None:
 
 def typed(last: Exit) -> BtswarmError:
     """A worker's end as the error it was."""
-    error = BtswarmError(last.message, fix=last.fix)
+    kind = next((kind for kind in KINDS if kind.failure == last.class_), BtswarmError)
+    error = kind(last.message or f"a worker ended with code {last.code}", fix=last.fix)
     error.code, error.failure = ExitCode(last.code), FailureClass(last.class_)
     return error

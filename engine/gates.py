@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..state.errors import BadData, GateFailed
 from ..state.models.jobs import Job
-from ..state.models.preflight import PreflightReport
+from ..state.models.preflight import Check, PreflightReport
 from ..state.models.trials import AllTrials
 from ..state.models.validation import Validation
 from .artifacts import ALL_TRIALS, BEST, PHASE0, PREFLIGHT, TEARSHEET, VALIDATION, read_model, read_phase0
@@ -35,13 +35,15 @@ def pass_gate(job: Job, allow: Collection[str] = ()) -> str:
 
 
 def preflight_warnings(folder: Path, allow: Collection[str] = ()) -> list[str]:
-    """What the preflight warned of, and what it found that the plan accepts."""
+    """What the preflight warned of in the data, and what it found that the plan accepts."""
     found = read_model(folder / PREFLIGHT, PreflightReport)
     return [
-        check.message
-        for check in found.checks
-        if check.status == "warn" or (check.status == "fail" and (check.allowed or check.name in allow))
+        f"{check.name}: {check.message}" for check in found.checks if check.name != "gpu" and _is_warning(check, allow)
     ]
+
+
+def _is_warning(check: Check, allow: Collection[str]) -> bool:
+    return check.status == "warn" or (check.status == "fail" and (check.allowed or check.name in allow))
 
 
 def _preflight(folder: Path, allow: Collection[str]) -> str:
@@ -51,7 +53,7 @@ def _preflight(folder: Path, allow: Collection[str]) -> str:
         said = "; ".join(f"{check.name}: {check.message}" for check in failed[:MAX_SHOWN])
         more = f" (and {len(failed) - MAX_SHOWN} more)" if len(failed) > MAX_SHOWN else ""
         raise GateFailed(f"preflight refuses {found.symbol}: {said}{more}", fix=failed[0].fix)
-    warned = len(preflight_warnings(folder, allow))
+    warned = sum(_is_warning(check, allow) for check in found.checks)
     passed = sum(check.status == "pass" for check in found.checks)
     return f"{passed} checks passed" + (f", {warned} warning{'s' if warned > 1 else ''}" if warned else "")
 

@@ -31,11 +31,11 @@ SEARCH_ON = "this plan was finished before; --new-round searches further, with f
 
 @dataclass
 class Market:
-    """One market of the plan: its candles, or why there are none. `whole`: before --last-days cut them."""
+    """One market of the plan: its candles, or why there are none. `excerpt`: what --last-days leaves of them."""
 
     symbol: str
     bars: Bars | None = None
-    whole: Bars | None = None
+    excerpt: Bars | None = None
     error: BtswarmError | None = None
 
 
@@ -76,9 +76,8 @@ def load_markets(plan: Plan, stop: Stop) -> list[Market]:
 
 def _load(plan: Plan, asked: str) -> Market:
     try:
-        whole = load_market(plan.data, asked)
-        bars = whole if plan.last_days is None else whole.last_days(plan.last_days)
-        return Market(whole.symbol, bars, whole)
+        bars = load_market(plan.data, asked)
+        return Market(bars.symbol, bars, bars if plan.last_days is None else bars.last_days(plan.last_days))
     except BtswarmError as error:
         return Market(canonical(asked) if asked else "", error=error)
 
@@ -128,14 +127,14 @@ class Session:
 
     def _outcome(self, market: Market, mode: str) -> Outcome:
         outcome = Outcome(symbol=market.symbol, mode=mode, state="waiting")
-        if market.bars is None or market.whole is None:
+        if market.bars is None or market.excerpt is None:
             return _ended(outcome, market.error or BtswarmError("no candles"))
         if self._ended:
             return outcome
         folder = rounds.lane_folder(self._plan.results, self._round.number) / market.symbol / mode
         outcome.folder = str(folder)
         try:
-            case = Case(self._plan, self._round, folder, market.bars, market.whole, mode)
+            case = Case(self._plan, self._round, folder, market.bars, market.excerpt, mode)
         except BtswarmError as error:
             return self._failed(outcome, error)
         try:

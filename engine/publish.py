@@ -37,7 +37,7 @@ def publish(results: Path, folder: Path, symbol: str, mode: str) -> bool:
     if mine is None:
         return False
     link = make_folder(results / PUBLISHED / symbol) / mode
-    with locked(link.with_name(LOCK)):
+    with locked(results / LOCK):
         if is_published(results, folder, symbol, mode):
             return True
         there = standing(link) if link.exists() else None

@@ -294,8 +294,9 @@ class Quiet:
 
 def progress_text(meter: Meter) -> str:
     """`batch 65,536 of 250,000 combos, 21,000/s, 9 s left`."""
-    of = f" of {meter.steps:,}" if meter.steps else ""
-    parts = [f"{meter.phase} {meter.done:,}{of} {meter.unit}".rstrip()]
+    if not meter.steps:
+        return f"{meter.phase} {meter.done or ''}".rstrip()
+    parts = [f"{meter.phase} {meter.done:,} of {meter.steps:,} {meter.unit}".rstrip()]
     if meter.rate:
         parts.append(f"{rate_text(meter.rate)}/s")
     if meter.left_s is not None:

@@ -6,7 +6,7 @@ search is entered in the ledger before they begin.
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +15,7 @@ from ..state.models.jobs import Job, Stage
 from .artifacts import ALL_TRIALS, PHASE0, PREFLIGHT, VALIDATION
 from .bars import Bars
 from .progress import Reporter
-from .split import Split, split_for
+from .split import Days, Split, split, split_for
 from .strategies import mtf_ema
 
 Run = Callable[..., list[Path]]  # (job, bars, report, **options)
@@ -81,13 +81,20 @@ def run_stage(job: Job, bars: Bars, report: Reporter, **options: Any) -> list[Pa
 
 
 def enter_search(job: Job, bars: Bars, cut: Split) -> None:
-    """Write into the ledger that these days are searched, with what and how much. The same work enters once."""
+    """Write into the ledger that these days are searched, with what and how much. The same work enters once.
+
+    Training days of a shorter excerpt may reach into what is the hold-out of all the candles: those are exposed.
+    """
     from .ledger import Ledger
 
     volume = job.volume.combos if job.stage == "prescreen" else job.volume.trials
     space = mtf_ema.space_for(job.mode, job.space)
     book = Ledger(ledger_path(job))
     book.enter_search(bars, cut, space, stage=str(job.stage), seed=job.seed, volume=volume)
+    usual = split(bars).holdout
+    seen = replace(cut, holdout=Days(usual.first, min(usual.stop, cut.train.stop)))
+    if len(seen.holdout) and not any(entry.stage == job.stage for entry in book.exposures(bars.symbol, seen.holdout)):
+        book.enter_exposure(cut.training(bars), seen, stage=str(job.stage), volume=volume)
 
 
 def ledger_path(job: Job) -> Path:

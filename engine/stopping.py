@@ -3,12 +3,14 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 from ..state.errors import Stopped
 
+SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -31,8 +33,12 @@ class Stop:
 
 
 @contextlib.contextmanager
-def listening(stop: Stop, on_second: Callable[[int], None] | None = None) -> Iterator[Stop]:
+def listening(
+    stop: Stop, on_second: Callable[[int], None] | None = None, on_first: Callable[[str], None] | None = None
+) -> Iterator[Stop]:
     """Let INT, TERM and HUP raise `stop` while the block runs; a second one calls `on_second`, if given.
+
+    `on_first` is told the name of the first.
 
     Python only lets the main thread do this; in another one the block runs as it is.
     """
@@ -43,6 +49,8 @@ def listening(stop: Stop, on_second: Callable[[int], None] | None = None) -> Ite
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop and on_second:
             on_second(number)
+        elif on_first and not stop:
+            on_first(signal.Signals(number).name)
         stop.raise_flag(signal.Signals(number).name)
 
     # A program started with nohup ignores HUP and goes on doing so.
@@ -57,4 +65,7 @@ def listening(stop: Stop, on_second: Callable[[int], None] | None = None) -> Ite
 
 def leave_now(_number: int) -> None:
     """End this process at once. Its children are tied to its life, and what was written is whole."""
+    if sys.stderr.isatty():
+        sys.stderr.write(SHOW_CURSOR)
+        sys.stderr.flush()
     os._exit(int(Stopped.code))

@@ -8,16 +8,17 @@ from ..state.errors import BtswarmError
 from ..state.models.artifacts import Metrics
 from ..state.models.rounds import Figures, Outcome
 from ..state.models.trials import AllTrials, TrialRow
-from ..state.models.validation import Section, Validation
+from ..state.models.validation import Gate, Section, Validation
 from .artifacts import ALL_TRIALS, TEARSHEET, VALIDATION, read_model
 from .gates import preflight_warnings
 
 ROBUST = "best_robust"
 MEANING = {
-    "UNCERTIFIED": "nothing is proven yet: the best of many tries always looks good, and no test against luck was made",
-    "CERTIFIED": "noise rarely does this well, by the tests named in the tearsheet; the future may still differ",
-    "REJECTED": "the evidence says luck, or an edge too thin to trade",
-    "INSUFFICIENT EVIDENCE": "too little data to tell skill from luck",
+    "UNCERTIFIED": "nothing is proven. The best of many tries looks good even where there is nothing to find, and this "
+    "version does not yet test against luck",
+    "CERTIFIED": "luck alone rarely does this well. That is no promise for the future",
+    "REJECTED": "what was found is what luck alone finds, or too thin to trade",
+    "INSUFFICIENT EVIDENCE": "too few days to tell skill from luck",
 }
 
 
@@ -60,18 +61,30 @@ def _configuration(outcome: Outcome, row: TrialRow, leverage: float) -> None:
 
 def _judgement(outcome: Outcome, found: Validation) -> None:
     outcome.verdict = found.verdict
-    outcome.meaning = MEANING[found.verdict]
-    if found.verdict == "INSUFFICIENT EVIDENCE" or not found.split.sufficient:
-        outcome.meaning += f" ({found.split.reason}; at least {found.split.needed_days} whole days are needed)"
-    elif found.why:
-        outcome.meaning += f" ({found.why})"
+    outcome.meaning = _meaning(found)
+    outcome.gates = len(found.gates)
+    outcome.gates_failed = [_said(gate) for gate in found.gates if not gate.passed]
     rolling = found.walk_forward_rolling
     outcome.walk_forward = Figures(
         sharpe=_value(rolling, "sharpe"),
-        annual_return=_value(rolling, "test_return"),
-        trades=_value(rolling, "test_trades"),
+        trades=_value(rolling, "trades"),
     )
     outcome.holdout = _figures(found.holdout.metrics)
+
+
+def _meaning(found: Validation) -> str:
+    text = MEANING[found.verdict]
+    if not found.split.sufficient:
+        text += f" ({found.split.reason}; at least {found.split.needed_days} whole days are needed)"
+    if found.holdout.metrics is None:
+        figure = found.holdout.figures.get("sharpe")
+        text += f"; the hold-out was not looked at{f': {figure.reason}' if figure and figure.reason else ''}"
+    return text
+
+
+def _said(gate: Gate) -> str:
+    value = "undefined" if gate.value is None else f"{gate.value:.3g}"
+    return f"{gate.name} ({value}, must be {gate.rule} {gate.threshold:g})"
 
 
 def _figures(metrics: Metrics | None) -> Figures | None:

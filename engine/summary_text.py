@@ -1,5 +1,7 @@
 """The closing summary on a terminal, or as plain text where there is none."""
 
+from typing import TextIO
+
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -13,6 +15,12 @@ STATES = {"closed": "NOTHING FOUND", "failed": "FAILED", "interrupted": "INTERRU
 STATE_COLOURS = {"closed": "yellow", "failed": "red", "interrupted": "yellow", "waiting": "dim"}
 SYNTHETIC = "SYNTHETIC DATA: this market is invented. Nothing here says anything about a real one."
 DASH = "–"
+WIDTH = 110
+
+
+def console(stream: TextIO) -> Console:
+    """As wide as the terminal; a file has no width, and is read in one that has."""
+    return Console(file=stream) if stream.isatty() else Console(file=stream, width=WIDTH)
 
 
 def show(console: Console, told: Summary) -> None:
@@ -23,6 +31,8 @@ def show(console: Console, told: Summary) -> None:
         console.print()
     for outcome in told.outcomes:
         console.print(_block(outcome), highlight=False)
+        if outcome.tearsheet:
+            console.print(Text(f"  tearsheet: {outcome.tearsheet}"), soft_wrap=True)
         console.print()
     for note in told.notes:
         console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
@@ -38,11 +48,13 @@ def _block(outcome: Outcome) -> Group:
         parts += [_line(outcome.words), Padding(_table(outcome), (0, 0, 0, 2))]
     if outcome.meaning:
         parts.append(_line(f"{outcome.verdict}: {outcome.meaning}", style=COLOURS.get(outcome.verdict, "")))
+    if outcome.gates:
+        passed = outcome.gates - len(outcome.gates_failed)
+        failed = f"; not met: {'; '.join(outcome.gates_failed)}" if outcome.gates_failed else ""
+        parts.append(_line(f"{passed} of {outcome.gates} conditions of a certificate met{failed}", style="dim"))
     parts += [_line(f"warning: {warning}", style="dim") for warning in outcome.warnings]
     if outcome.stages:
         parts.append(_line(_times(outcome), style="dim"))
-    if outcome.tearsheet:
-        parts.append(_line(f"tearsheet: {outcome.tearsheet}"))
     return Group(*parts)
 
 
@@ -52,7 +64,7 @@ def _title(outcome: Outcome) -> Text:
     colour = COLOURS.get(word, "") if known else STATE_COLOURS.get(outcome.state, "")
     title = Text.assemble((f"{outcome.symbol} {outcome.mode}", "bold"), "  ", (word, f"bold {colour}".strip()))
     if outcome.published:
-        title.append("  published: the best of this symbol and mode so far", style="dim")
+        title.append("  published", style="dim")
     return title
 
 

@@ -34,7 +34,9 @@ def main(argv: list[str]) -> int:
     if plan.backend.note:
         display.say(plan.backend.note)
     try:
-        with listening(Stop(), leave_now) as stop:
+        with listening(
+            Stop(), leave_now, lambda name: display.say(f"{name}: stopping; once more to leave at once")
+        ) as stop:
             floor_mb = settings.config.disk.floor_mb
             told = pipeline.run(plan, display, stop, new_round=options.new_round, floor_mb=floor_mb)
     finally:
@@ -42,11 +44,9 @@ def main(argv: list[str]) -> int:
     if options.json:
         sys.stdout.write(told.model_dump_json(indent=2) + "\n")
     else:
-        from rich.console import Console
+        from ..summary_text import console, show
 
-        from ..summary_text import show
-
-        show(Console(), told)
+        show(console(sys.stdout), told)
     return told.exit_code
 
 
@@ -119,6 +119,13 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (%(default)s)")
 
 
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """--quiet, --progress."""
+    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
+    choices = ("auto", "bars", "plain", "json", "none")
+    parser.add_argument("--progress", choices=choices, default="auto", help="how it is shown on stderr (%(default)s)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="btswarm run", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -139,9 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     add_engine(parser)
     parser.add_argument("--results", type=Path, metavar="DIR", help="where rounds and the published best go")
     parser.add_argument("--new-round", action="store_true", help="search on after a finished round, with fresh seeds")
-    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
-    choices = ("auto", "bars", "plain", "json", "none")
-    parser.add_argument("--progress", choices=choices, default="auto", help="how it is shown on stderr (%(default)s)")
+    add_progress(parser)
     add_config(parser)
     add_json(parser)
     return parser

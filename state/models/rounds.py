@@ -84,8 +84,10 @@ class Outcome(_Model):
     leverage: float | None = None
     score: float | None = None
     training: Figures | None = None
-    walk_forward: Figures | None = None
+    walk_forward: Figures | None = Field(None, description="rolling: each fold traded what its past had chosen")
     holdout: Figures | None = None
+    gates_failed: list[str] = Field(default_factory=list, description="name and figure of each")
+    gates: int = 0
     metrics: Metrics | None = None
     warnings: list[str] = Field(default_factory=list)
     stages: list[StageTime] = Field(default_factory=list)
