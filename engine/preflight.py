@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..state.errors import BadConfig, BadData, BtswarmError, CannotWrite, GpuUnavailable
+from ..state.errors import BadConfig, BadData, BtswarmError, CannotWrite, GateFailed, GpuUnavailable
 from ..state.files import make_folder
-from ..state.models.config import MIN_TRADES, SYNTHETIC, Disk
+from ..state.models.config import MIN_TRADES, Disk
 from ..state.models.jobs import Job
-from ..state.models.preflight import Check, PreflightData, PreflightReport
-from .artifacts import write_model
+from ..state.models.preflight import Check, PreflightReport
+from .artifacts import PREFLIGHT, write_model
 from .bars import MINUTE_MS, Bars
 from .candles.faults import NAMES, base_of
 from .candles.load import clock_ms
@@ -18,12 +18,12 @@ from .candles.read import Raw, of_bars
 from .candles.repair import repair
 from .checks.alignment import alignment_check
 from .checks.host import disk_check, gpu_check, memory_check, trades_check
-from .checks.rows import days_check, fault_checks, flat_check, gaps_check
+from .checks.rows import data_of, days_check, fault_checks, flat_check, gaps_check
 from .progress import Reporter
 from .strategies.mtf_ema import DEFAULTS, MODES, Space, space_for
 
-PREFLIGHT = "preflight.json"
 ALLOWABLE = ("days", "gaps", "flat", "disk", "memory")
+HOST: dict[str, type[BtswarmError]] = {"gpu": GpuUnavailable, "disk": CannotWrite, "memory": BadConfig}
 CHECKS = ("days", *NAMES, "gaps", "flat", "timeframes", "min_trades", "disk", "memory", "gpu")
 
 
@@ -51,8 +51,7 @@ def run(
 ) -> list[Path]:
     """Check `bars` (all candles of the market) for `job`, write `preflight.json`, return its path.
 
-    Raises, with the artifact written, when a check failed that is not in `allow`: GpuUnavailable, CannotWrite (disk),
-    BadConfig (memory) or BadData, whichever failed first.
+    Raises what `refuse` raises, with the artifact written, when a check failed that is not in `allow`.
     """
     request = Request(
         mode=job.mode,
@@ -95,13 +94,15 @@ def check_all(
 
 
 def refuse(report: PreflightReport) -> None:
-    """Raise the typed error of the first failure, if there is one."""
+    """Raise for the failures, if there are any: GateFailed for the data's, which a second run would find again, and the
+    host's own error (GpuUnavailable, CannotWrite for the disk, BadConfig for the memory) for what may pass."""
     failures = report.failures()
     if not failures:
         return
-    first, kinds = failures[0], {"gpu": GpuUnavailable, "disk": CannotWrite, "memory": BadConfig}
-    more = f" (and {len(failures) - 1} more: {', '.join(one.name for one in failures[1:])})" if failures[1:] else ""
-    kind: type[BtswarmError] = kinds.get(first.name, BadData)
+    first = next((check for check in failures if check.name not in HOST), failures[0])
+    others = ", ".join(check.name for check in failures if check is not first)
+    more = f" (and failed too: {others})" if others else ""
+    kind: type[BtswarmError] = HOST.get(first.name, GateFailed)
     raise kind(f"preflight of {report.symbol}: {first.name}: {first.message}{more}", fix=first.fix)
 
 
@@ -134,21 +135,12 @@ def _on_bars(bars: Bars | None, request: Request, spaces: list[Space]) -> list[C
 
 
 def _reported(raw: Raw, base_ms: int, request: Request, checks: list[Check]) -> PreflightReport:
-    bars = raw.bars(base_ms)
     for check in checks:
         check.allowed = check.status == "fail" and check.name in request.allow
     return PreflightReport(
         symbol=raw.symbol,
         mode=request.mode,
-        data=PreflightData(
-            path=SYNTHETIC if raw.synthetic else raw.path,
-            sha256=bars.sha256,
-            rows=len(raw),
-            first=int(raw.time.min()),
-            last=int(raw.time.max()),
-            base_minutes=bars.base_minutes,
-            synthetic=raw.synthetic,
-        ),
+        data=data_of(raw, base_ms),
         checks=checks,
         passed=not any(check.status == "fail" and not check.allowed for check in checks),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ...state.errors import BadData, BtswarmError
 from ..bars import Floats, Ints
 from .columns import number_columns, open_times, refuse_several_markets
-from .formats import read_table
+from .formats import WHOLE, read_table
 from .table import Place, Table
 
 MEMORY_FLOOR = 6 * 1024**3
@@ -95,7 +95,10 @@ def main(argv: list[str]) -> int:
     try:
         decoded = decode(path, symbol)
     except BtswarmError as error:
-        return _answer({"message": error.message, "fix": error.fix}, REFUSED)
+        message, fix = (text.encode(errors="backslashreplace").decode() for text in (error.message, error.fix))
+        return _answer({"message": message, "fix": fix}, REFUSED)
+    except pl.exceptions.PanicException:
+        return _answer({"message": "it is damaged: its content contradicts itself", "fix": WHOLE}, REFUSED)
     except MemoryError:
         return _answer({"message": "it needs too much memory to decode", "fix": "give fewer years"}, REFUSED)
     texts = [[text.column, text.count, text.row, text.value] for text in decoded.texts]

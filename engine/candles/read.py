@@ -19,6 +19,7 @@ from ..bars import Bars, Floats, Ints
 from .decode import REFUSED, Text
 from .locate import Located, locate
 
+DECODER = ("-P", "-m", "btswarm.engine.candles.decode")  # -P: nothing in the working folder may shadow a library
 DEADLINE_S = 600
 COLUMNS = 5
 DAMAGE = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
@@ -78,13 +79,13 @@ def read_located(located: Located) -> Raw:
     """The rows of a file that was found already."""
     path = located.path
     assert path is not None
-    written_ms = path.stat().st_mtime_ns // 10**6
+    written_ms = _written_ms(path)
     header, body = _decode_apart(path, located.symbol)
     rows = int(header["rows"])
     arrays = np.frombuffer(body, dtype=np.int64).reshape(2 + COLUMNS, rows)
     prices = [column.copy() for column in arrays[2:].view(np.float64)]
     return Raw(
-        path=str(path),
+        path=_shown(path),
         symbol=located.symbol,
         word=str(header["word"]),
         numbers=arrays[0].copy(),
@@ -100,6 +101,18 @@ def read_located(located: Located) -> Raw:
     )
 
 
+def _written_ms(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns // 10**6
+    except OSError as error:
+        raise BadData(f"{path} cannot be read ({error.strerror})", fix="is somebody else replacing it?") from error
+
+
+def _shown(path: Path) -> str:
+    """The path as text that can be written anywhere, whatever bytes its name has."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
 def of_bars(bars: Bars) -> Raw:
     """Candles that are in memory already, for the checks."""
     numbers = np.arange(1, len(bars) + 1, dtype=np.int64)
@@ -108,7 +121,7 @@ def of_bars(bars: Bars) -> Raw:
 
 def _decode_apart(path: Path, symbol: str) -> tuple[dict[str, Any], memoryview]:
     """Run the decoder in a process of its own; its death is the file's fault, its traceback ours."""
-    command = [sys.executable, "-P", "-m", "btswarm.engine.candles.decode", os.fspath(path), symbol]
+    command = [sys.executable, *DECODER, os.fspath(path), symbol]
     environment = {**os.environ, "POLARS_MAX_THREADS": "2", "RUST_BACKTRACE": "0"}
     try:
         done = subprocess.run(

@@ -57,7 +57,7 @@ def _numbers(values: NDArray[Any], column: pl.Series, place: Place) -> Ints:
     if (unknown := per_s == 0).any():
         row = int(np.argmax(unknown))
         raise BadData(
-            f"{place(row)}: {column[row]!s} in column {column.name!r} is no time between 1973 and 2103",
+            f"{place(row)}: {_said(column, row)} in column {column.name!r} is no time between 1973 and 2103",
             fix=f"write times as {_FORMS}",
         )
     if (other := per_s != per_s[0]).any():
@@ -85,13 +85,13 @@ def _whole_ms(values: NDArray[Any], per_s: Ints, column: pl.Series, place: Place
     if (outside := (ms < EARLIEST_S * 1000) | (ms > LATEST_S * 1000)).any():
         row = int(np.argmax(outside))
         raise BadData(
-            f"{place(row)}: {column[row]!s} in column {column.name!r} is not between 1973 and 2103",
+            f"{place(row)}: {_said(column, row)} in column {column.name!r} is not between 1973 and 2103",
             fix="was the unit of the times mistaken when the file was written?",
         )
     if rest.any():
         row = int(np.argmax(rest))
         raise BadData(
-            f"{place(row)}: {column[row]!s} in column {column.name!r} is no whole millisecond",
+            f"{place(row)}: {_said(column, row)} in column {column.name!r} is no whole millisecond",
             fix="give open times of the bars",
         )
     whole: Ints = ms
@@ -154,6 +154,11 @@ def _offset_minutes(zone: str | None) -> int:
         return 0
     minutes = int(zone[1:3]) * 60 + int(zone[-2:])
     return -minutes if zone[0] == "-" else minutes
+
+
+def _said(column: pl.Series, row: int) -> str:
+    """A value for a message; a date is shown as its number, for what it may be is beyond any calendar."""
+    return str(column.to_physical()[row])
 
 
 def _first(flags: pl.Series) -> int:

@@ -6,7 +6,8 @@ Notation: N rows in order of time, each once.
 import numpy as np
 from numpy.typing import NDArray
 
-from ...state.models.preflight import Check
+from ...state.models.config import SYNTHETIC
+from ...state.models.preflight import Check, PreflightData
 from ..bars import DAY_MS, MINUTE_MS, Ints
 from ..candles.faults import NAMES, Fault, faults, groups, iso
 from ..candles.read import Raw
@@ -28,6 +29,19 @@ _GOOD = {
 }
 _GAP_FIX = 'get the missing candles, or accept it with --allow gaps (allow = ["gaps"] in the plan)'
 _FLAT_FIX = 'check the source, or accept it with --allow flat (allow = ["flat"] in the plan)'
+
+
+def data_of(raw: Raw, base_ms: int) -> PreflightData:
+    """What was looked at."""
+    return PreflightData(
+        path=SYNTHETIC if raw.synthetic else raw.path,
+        sha256=raw.bars(base_ms).sha256,
+        rows=len(raw),
+        first=int(raw.time.min()),
+        last=int(raw.time.max()),
+        base_minutes=base_ms // MINUTE_MS,
+        synthetic=raw.synthetic,
+    )
 
 
 def fault_checks(raw: Raw, base_ms: int, now_ms: int) -> list[Check]:

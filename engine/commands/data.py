@@ -2,22 +2,16 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, NoReturn
-
-import orjson
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...state.errors import BadConfig, BadData, BtswarmError, InputGone
-from ...state.models.config import SYNTHETIC
-from ...state.models.preflight import PreflightData, PreflightReport
-from ..bars import MINUTE_MS, Bars
-from ..candles.faults import base_of, faults, iso, refuse
-from ..candles.load import clock_ms
-from ..candles.locate import Found, Located, candle_files, is_synthetic
-from ..candles.read import Raw, read_located, read_raw
-from ..candles.repair import join, repair
-from ..candles.write import new_file, write_new
-from ..checks.rows import fault_checks, flat_check, gaps_check
-from . import check_table
+from .shared import add_json
+
+if TYPE_CHECKING:
+    from ...state.models.preflight import PreflightReport
+    from ..bars import Bars
+    from ..candles.locate import Found
+    from ..candles.read import Raw
 
 
 def main(argv: list[str]) -> int:
@@ -37,12 +31,12 @@ def _parser() -> argparse.ArgumentParser:
     check = acts.add_parser("check", help="every fault of one file, counted")
     check.add_argument("path", metavar="PATH", help="a file, or a folder together with --symbol")
     check.add_argument("--symbol", **symbol)
-    check.add_argument("--json", action="store_true", help="print JSON")
+    add_json(check)
     check.set_defaults(act=_check)
 
     listing = acts.add_parser("list", help="the candle files of a folder")
     listing.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path(), help="(%(default)s)")
-    listing.add_argument("--json", action="store_true", help="print JSON")
+    add_json(listing)
     listing.set_defaults(act=_list)
 
     convert = acts.add_parser("convert", help="one or several files of one market into a new Parquet file")
@@ -59,46 +53,42 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> int:
-    raw = read_raw(_real(options.path), options.symbol)
-    report = check_rows(raw, clock_ms())
-    if options.json:
-        print(orjson.dumps(report.model_dump(mode="json"), option=orjson.OPT_INDENT_2).decode())
-    else:
-        print(check_table.text(report))
+    from ..candles.load import clock_ms
+    from ..candles.read import read_raw
+    from .check_table import text
+
+    report = check_rows(read_raw(_real(options.path), options.symbol), clock_ms())
+    print(_json(report.model_dump(mode="json")) if options.json else text(report))
     return 0 if report.passed else 1
 
 
-def check_rows(raw: Raw, now_ms: int) -> PreflightReport:
+def check_rows(raw: "Raw", now_ms: int) -> "PreflightReport":
     """The checks on the rows alone. Raises BadData when the rows have no timeframe."""
+    from ...state.models.preflight import PreflightReport
+    from ..candles.faults import base_of
+    from ..checks.rows import data_of, fault_checks, flat_check, gaps_check
+
     base_ms = base_of(raw)
     checks = [*fault_checks(raw, base_ms, now_ms), gaps_check(raw, base_ms), flat_check(raw, base_ms)]
-    data = PreflightData(
-        path=raw.path,
-        sha256=raw.bars(base_ms).sha256,
-        rows=len(raw),
-        first=int(raw.time.min()),
-        last=int(raw.time.max()),
-        base_minutes=base_ms // MINUTE_MS,
-        synthetic=False,
-    )
     passed = all(check.status != "fail" for check in checks)
-    return PreflightReport(symbol=raw.symbol, mode="", data=data, checks=checks, passed=passed)
+    return PreflightReport(symbol=raw.symbol, mode="", data=data_of(raw, base_ms), checks=checks, passed=passed)
 
 
 def _list(options: argparse.Namespace) -> int:
-    if not options.folder.exists():
-        raise InputGone(f"there is no folder {options.folder}", fix="check the path")
-    if not options.folder.is_dir():
-        raise BadConfig(f"{options.folder} is no folder", fix="btswarm data check looks at one file")
-    rows = [_row(found) for found in candle_files(options.folder)]
+    from ..candles.locate import candle_files
+
+    folder: Path = options.folder
+    if not folder.exists():
+        raise InputGone(f"there is no folder {folder}", fix="check the path")
+    if not folder.is_dir():
+        raise BadConfig(f"{folder} is no folder", fix="btswarm data check looks at one file")
+    rows = [_row(found) for found in candle_files(folder)]
     if options.json:
-        print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        print(_json(rows))
         return 0
     width = max((len(row["file"]) for row in rows), default=0)
-    for row in rows:
-        print(f"{row['file']:<{width}}  {_said(row)}")
-    if not rows:
-        print(f"{options.folder} has no candle files")
+    lines = [f"{row['file']:<{width}}  {_said(row)}" for row in rows]
+    print("\n".join(lines) or f"{folder} has no candle files")
     return 0
 
 
@@ -107,8 +97,14 @@ def _said(row: dict[str, Any]) -> str:
     return "  ".join(filter(None, (row["symbol"], span, row["state"])))
 
 
-def _row(found: Found) -> dict[str, Any]:
+def _row(found: "Found") -> dict[str, Any]:
     """One file of the list; a file that cannot be read is a line too."""
+    from ..bars import MINUTE_MS
+    from ..candles.faults import base_of, faults, iso
+    from ..candles.load import clock_ms
+    from ..candles.locate import Located
+    from ..candles.read import read_located
+
     name = found.name
     symbol, minutes = (name.symbol, name.minutes) if name else ("?", None)
     row: dict[str, Any] = {"file": found.path.name, "symbol": symbol, "minutes": minutes, "rows": 0}
@@ -126,19 +122,27 @@ def _row(found: Found) -> dict[str, Any]:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    from ..candles.faults import iso
+    from ..candles.read import read_raw
+    from ..candles.repair import join
+    from ..candles.write import new_file, write_new
+
     raw = join([read_raw(_real(path), options.symbol) for path in options.paths])
     bars, done = _candles(raw, mend=options.repair)
     path = new_file(options.output, bars.symbol, bars.base_minutes)
     write_new(path, bars)
-    for sentence in done:
-        print(sentence)
     span = f"{iso(int(bars.time[0]))} to {iso(int(bars.time[-1]))}"
-    print(f"wrote {len(bars):,} bars of {bars.base_minutes} min, {span} UTC, to {path}, sha256 {bars.sha256}")
+    wrote = f"wrote {len(bars):,} bars of {bars.base_minutes} min, {span} UTC, to {path}, sha256 {bars.sha256}"
+    print("\n".join([*done, wrote]))
     return 0
 
 
-def _candles(raw: Raw, *, mend: bool) -> tuple[Bars, tuple[str, ...]]:
+def _candles(raw: "Raw", *, mend: bool) -> "tuple[Bars, tuple[str, ...]]":
     """The candles, and what was mended. Without mending, the first fault is refused."""
+    from ..candles.faults import base_of, faults, refuse
+    from ..candles.load import clock_ms
+    from ..candles.repair import repair
+
     now_ms = clock_ms()
     if mend:
         repaired = repair(raw, now_ms)
@@ -146,6 +150,12 @@ def _candles(raw: Raw, *, mend: bool) -> tuple[Bars, tuple[str, ...]]:
     base_ms = base_of(raw)
     refuse(raw, faults(raw, base_ms, now_ms))
     return raw.bars(base_ms), ()
+
+
+def _json(content: Any) -> str:
+    import orjson
+
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
 
 
 def _refuse_fetch() -> NoReturn:
@@ -156,6 +166,8 @@ def _refuse_fetch() -> NoReturn:
 
 
 def _real(path: str) -> str:
+    from ..candles.locate import is_synthetic
+
     if is_synthetic(path):
-        raise BadData(f"{SYNTHETIC!r} names the invented market, not a file", fix="give a file")
+        raise BadData(f"{path!r} names the invented market, not a file", fix="give a file")
     return path

@@ -2,26 +2,27 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import orjson
-
-from ...state import config
-from ...state.files import make_folder
-from ...state.models.config import MODES
-from ...state.models.preflight import PreflightReport
-from ..artifacts import write_model
 from ..backend import ENGINES
-from ..candles.locate import locate
-from ..candles.read import Raw, of_bars, read_located
-from ..candles.synthetic import synthetic
-from ..preflight import ALLOWABLE, PREFLIGHT, Request, check_all, refuse_unknown
-from ..progress import Silent
-from . import check_table
+from .shared import add_config, add_json
+
+if TYPE_CHECKING:
+    from ...state.models.preflight import PreflightReport
+    from ..candles.read import Raw
+
+ALLOWABLE = "days, gaps, flat, disk, memory"
 
 
 def main(argv: list[str]) -> int:
     """0 fit; 1 a check failed; 64 refused; 65 no candles in the file; 66 no file."""
     options = _parser().parse_args(argv)
+    from ...state import config
+    from ...state.files import make_folder
+    from ..artifacts import PREFLIGHT, write_model
+    from ..preflight import Request, check_all, refuse_unknown
+    from ..progress import Silent
+
     settings = config.load(options.config)
     allow = tuple(dict.fromkeys([*settings.config.plan.allow, *options.allow]))
     refuse_unknown(allow)
@@ -46,24 +47,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check-all", action="store_true", help="every check; there is no other choice yet")
     parser.add_argument("--data-path", metavar="P", help="a file of candles, or a folder that has the symbol's")
     parser.add_argument("--symbol", metavar="S", help="SOL, SOLUSDT, SOL/USDT: spot; SOLUSDT-PERP: the perpetual")
-    parser.add_argument("--mode", choices=MODES, help="default: what all modes need")
+    parser.add_argument("--mode", metavar="M", help="conservative, balanced or aggressive; default: what all need")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="what will screen (%(default)s)")
     parser.add_argument("--gpu", type=int, metavar="N", help="the device that will screen, -1 for the CPU")
     parser.add_argument(
-        "--allow", action="append", default=[], metavar="NAME", help=f"accept this failure: {', '.join(ALLOWABLE)}"
+        "--allow", action="append", default=[], metavar="NAME", help=f"accept this failure: {ALLOWABLE}"
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help=f"also write {PREFLIGHT} there")
-    parser.add_argument("--json", action="store_true", help=f"print what {PREFLIGHT} holds")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="btswarm.toml to use")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="also write preflight.json there")
+    add_json(parser)
+    add_config(parser)
     return parser
 
 
-def _rows(data_path: str | None, symbol: str | None) -> Raw:
+def _rows(data_path: str | None, symbol: str | None) -> "Raw":
+    from ..candles.locate import locate
+    from ..candles.read import of_bars, read_located
+    from ..candles.synthetic import synthetic
+
     located = locate(data_path, symbol)
     return of_bars(synthetic(located.symbol)) if located.path is None else read_located(located)
 
 
-def _show(report: PreflightReport, *, as_json: bool) -> None:
+def _show(report: "PreflightReport", *, as_json: bool) -> None:
+    import orjson
+
+    from . import check_table
+
     if as_json:
         print(orjson.dumps(report.model_dump(mode="json"), option=orjson.OPT_INDENT_2).decode())
     else:
