@@ -129,7 +129,6 @@ def write(out_dir: Path, found: AllTrials, evaluator: Evaluator) -> list[Path]:
 
     Raises StorageBroken when the recorded metrics are not those the simulator gives now.
     """
-    clean(out_dir)
     aside = make_folder(out_dir / f"{TEMP_PREFIX}export-{secrets.token_hex(4)}")
     rows = {row.number: row for row in found.trials}
     for name, number in found.best.items():

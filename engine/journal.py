@@ -51,36 +51,42 @@ class FlockJournal(BaseJournalBackend):
     def __init__(self, path: Path) -> None:
         self._path = path
         make_folder(path.parent)
-        refuse_broken(path)
+        self._least = refuse_broken(path)
         self._offsets = [0]
-        self._inode = _inode(path)
 
     def read_logs(self, log_number_from: int) -> Iterable[Record]:
         """The records from number `log_number_from` on; a line that is still being written is not among them."""
         start = min(log_number_from, len(self._offsets) - 1)
-        lines = _whole_lines(self._path, self._offsets[start])
+        lines = _whole_lines(self._path, self._offsets[start], self._least)
         del self._offsets[start + 1 :]
         records = []
         for line in lines:
             records.append(_parsed(line, self._path, len(self._offsets)))
             self._offsets.append(self._offsets[-1] + len(line))
+        self._least = max(self._least, self._offsets[-1])
         return records[log_number_from - start :]
 
     def append_logs(self, logs: list[Record]) -> None:
         """Append all of `logs`, or none."""
         data = b"".join(map(_line, logs))
         with locked(self._path):
-            if _inode(self._path) != self._inode:
+            whole = _whole_bytes(self._path)
+            if whole < self._least:
                 raise _vanished(self._path)
-            append_synced(self._path, data, after=_whole_bytes(self._path), sync=any(map(_finishes, logs)))
+            append_synced(self._path, data, after=whole, sync=any(map(_finishes, logs)))
+            self._least = whole + len(data)
 
 
-def refuse_broken(path: Path) -> None:
-    """Read the whole journal and raise StorageBroken at the first damaged line. A torn last line is no damage."""
+def refuse_broken(path: Path) -> int:
+    """Read the whole journal, created if missing; the bytes that are whole. A torn last line is no damage.
+
+    Raises StorageBroken at the first damaged line.
+    """
     with locked(path):
         found = soundness(path)
     if found.bad_line:
         raise _broken(path, found.bad_line)
+    return found.whole
 
 
 def soundness(path: Path) -> Soundness:
@@ -138,9 +144,12 @@ def _finishes(log: Record) -> bool:
     return log["op_code"] == SET_TRIAL_STATE_VALUES and TrialState(log["state"]).is_finished()
 
 
-def _whole_lines(path: Path, offset: int) -> list[bytes]:
+def _whole_lines(path: Path, offset: int, least: int) -> list[bytes]:
+    """The whole lines from byte `offset` on of a journal that had `least` bytes before."""
     try:
         with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < least:
+                raise _vanished(path)
             file.seek(offset)
             return _split(file.read())
     except FileNotFoundError as error:
@@ -166,13 +175,6 @@ def _whole_bytes(path: Path) -> int:
                 return start + newline + 1
             end = start
     return 0
-
-
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError as error:
-        raise _vanished(path) from error
 
 
 def _free_name(path: Path) -> Path:

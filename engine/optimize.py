@@ -26,10 +26,11 @@ from .costs import Costs
 from .metrics import jsonable
 from .neighbourhood import FOLDS, NEIGHBOURS, Evaluator
 from .progress import Reporter
-from .search_space import SpaceSampler, distributions, point_of, row_of
+from .search_space import SpaceSampler, corners, distributions, point_of, row_of
 from .seeds import Seeds
 from .storage import Place, place, storage_errors
 from .strategies import mtf_ema
+from .strategies.api import refuse_impossible
 from .strategies.mtf_ema import Space
 from .study import Nothing, Study, Workers
 
@@ -107,6 +108,7 @@ def understand(job: Job, bars: Bars, timings: Timings) -> Task:
         raise BadConfig(f"optimize runs on the CPU only, gpu {job.gpu} was asked for", fix="use --gpu -1")
     space = mtf_ema.space_for(job.mode, job.space)
     costs = Costs(**job.costs.model_dump())
+    refuse_impossible(corners(space), costs, bars.base_minutes)
     where = place(job.study, Path(job.out_dir))
     found = seeds.load(job, bars, space)
     search = SearchFacts(
@@ -171,6 +173,8 @@ def _run_trial(task: Task, study: Study, evaluator: Evaluator, trial: optuna.Tri
     sampled = sampler.seconds if isinstance(sampler, SpaceSampler) else 0.0
     try:
         point = study.suggest(trial)
+        if point is None:
+            return
         proposed_at = time.perf_counter()
         found = evaluator.evaluate(row_of(task.space, point))
         evaluated_at = time.perf_counter()
@@ -197,6 +201,7 @@ def _run_trial(task: Task, study: Study, evaluator: Evaluator, trial: optuna.Tri
 def _export(task: Task, study: Study, evaluator: Evaluator) -> list[Path]:
     out_dir = Path(task.job.out_dir)
     with study.workers.alone("export"):
+        export.clean(out_dir)
         seeded = SeedFacts(**study.optuna.user_attrs.get(SEEDED, {}))
         found = export.document(study.trials(), task.search, task.space, task.name, seeded)
         already = export.complete(out_dir)

@@ -61,6 +61,13 @@ def point_of(space: Space, row: Row) -> Point:
     return point
 
 
+def corners(space: Space) -> api.Combos:
+    """int32 [K, 8]: every timeframe with the narrowest exits; if these are possible, all combos of the space are."""
+    lows = [getattr(space, name)[0] for name in NUMBERS]
+    tfs = [(fast, slow) for fast in space.fast_tf for slow in space.slow_tf]
+    return np.array([[fast, lows[0], slow, *lows[1:], 0] for fast, slow in tfs], dtype=np.int32)
+
+
 def is_inside(space: Space, row: Row) -> bool:
     """Whether a combo lies in this space."""
     ranges = all(

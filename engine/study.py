@@ -135,9 +135,12 @@ class Study:
             claimed.set_user_attr(PART, self.workers.part)
             return claimed
 
-    def suggest(self, trial: optuna.Trial) -> Point:
-        """The point of a claimed trial: its queued one, else the sampler's proposal."""
-        return {name: _suggest(trial, name, known) for name, known in self._distributions.items()}
+    def suggest(self, trial: optuna.Trial) -> Point | None:
+        """The point of a claimed trial: its queued one, else the sampler's proposal. None: see `tell`."""
+        try:
+            return {name: _suggest(trial, name, known) for name, known in self._distributions.items()}
+        except UpdateFinishedTrialError:
+            return None
 
     def tell(self, trial: optuna.Trial, value: float, result: Attributes, violations: Mapping[str, float]) -> bool:
         """Finish a trial with its result and constraints (violated above 0).

@@ -128,7 +128,7 @@ def point_link(link: Path, target: str) -> None:
 
 
 def replace_folder(target: Path, new: Path, old: Path) -> None:
-    """Give the folder `new`, if it exists, the name `target`; what had that name becomes `old`. Two renames, unsynced."""
+    """Give the folder `new`, if there is one, the name `target`; what had it becomes `old`. Two renames, unsynced."""
     try:
         if target.exists() or target.is_symlink():
             os.rename(target, old)

@@ -35,7 +35,7 @@ def work(folder: Path, url: str, part: int, total: int) -> None:
             if isinstance(claimed, Nothing):
                 continue
             point = study.suggest(claimed)
-            if study.tell(claimed, point["x"], {"x": point["x"]}, {"c": -1.0}):
+            if point and study.tell(claimed, point["x"], {"x": point["x"]}, {"c": -1.0}):
                 os.write(descriptor, b"%d\n" % claimed.number)
 
 
