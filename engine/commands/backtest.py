@@ -6,7 +6,7 @@ from typing import Any
 
 from ...state.errors import BadConfig, BadData, InputGone
 from ..bars import Bars
-from .shared import add_config, add_costs, add_data, add_json, costs_of, last_days, load_data
+from .shared import add_config, add_costs, add_data, add_json, add_span, costs_of, days_of, last_days, load_data
 
 MAX_LEVERAGE = 125.0
 COLUMNS = {
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
 
     params = _read_params(options.params_file)
     everything = load_data(options)
-    bars = last_days(everything, options)
+    bars = days_of(last_days(everything, options), options)
     refuse_impossible(combos_of(params), costs, bars.base_minutes)
     _enter_exposure(everything, bars, options.config, len(params))
     from ..backtest import trades_as_rows
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--leverage", type=float, default=1.0, help="notional over equity at entry (%(default)g)")
     parser.add_argument("--trades", action="store_true", help="list every trade too")
     add_data(parser)
+    add_span(parser)
     add_costs(parser)
     add_config(parser)
     add_json(parser)

@@ -1,10 +1,14 @@
 """Options that several commands share, so that they are spelled and explained once."""
 
 import argparse
+from datetime import date
 from pathlib import Path
 
+from ...state.errors import BadConfig
 from ..bars import Bars
 from ..costs import Costs
+
+EPOCH = date(1970, 1, 1)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +32,28 @@ def load_data(options: argparse.Namespace) -> Bars:
 def last_days(bars: Bars, options: argparse.Namespace) -> Bars:
     """The part of them that --last-days asks for."""
     return bars if options.last_days is None else bars.last_days(options.last_days)
+
+
+def add_span(parser: argparse.ArgumentParser) -> None:
+    """--from, --to: what a command that reproduces a result on some days needs."""
+    day = date.fromisoformat
+    parser.add_argument("--from", dest="first_day", type=day, metavar="DAY", help="first UTC day used, as 2024-01-31")
+    parser.add_argument("--to", dest="last_day", type=day, metavar="DAY", help="last UTC day used, itself included")
+
+
+def days_of(bars: Bars, options: argparse.Namespace) -> Bars:
+    """The bars of the days that the options of `add_span` name, as a copy. Raises BadConfig when there are none."""
+    first, last = options.first_day, options.last_day
+    if first is None and last is None:
+        return bars
+    start = 0 if first is None else int(bars.day.searchsorted((first - EPOCH).days))
+    stop = len(bars) if last is None else int(bars.day.searchsorted((last - EPOCH).days, side="right"))
+    if start >= stop:
+        raise BadConfig(
+            f"there are no candles from {first or 'the first'} to {last or 'the last'}",
+            fix="check --from and --to against the days of the data",
+        )
+    return bars.slice(start, stop)
 
 
 def add_costs(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ page must never be a look that nobody entered.
 """
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,11 @@ from ...state.models.trials import BestConfig, BestMetrics
 from ...state.models.validation import Validation
 from ..artifacts import ALL_TRIALS, PHASE0, VALIDATION, read_model
 from ..backtest import Backtest, trades_as_rows
-from ..bars import Bars
+from ..bars import DAY_MS, Bars
 from ..costs import Costs
 from ..kernels.exact import simulate
 from ..metrics import jsonable, metrics
+from ..split import iso_day
 from ..strategies.api import Params
 from . import words
 from .figures import matched
@@ -73,7 +75,7 @@ def sheet_of(folder: Path, bars: Bars) -> Sheet:
         title=f"{TITLES.get(folder.name, folder.name)} configuration",
         summary=_sentence(setup),
         stretches=stretches,
-        reproduction=_reproduction(setup, training),
+        reproduction=_reproduction(setup),
         candidate=candidate,
         synthetic=config.search.data.synthetic or bars.synthetic,
         validation=validation,
@@ -209,7 +211,7 @@ def _same(a: float | None, b: float | None) -> bool:
     return math.isclose(a, b, rel_tol=CLOSE, abs_tol=1e-12)
 
 
-def _reproduction(setup: Setup, training: Bars) -> Reproduction:
+def _reproduction(setup: Setup) -> Reproduction:
     config, search = setup.config, setup.config.search
     data = search.data
     rows: list[tuple[str, str]] = [
@@ -225,7 +227,7 @@ def _reproduction(setup: Setup, training: Bars) -> Reproduction:
     return Reproduction(
         rows=rows,
         files=[(PARAMS_FILE, orjson.dumps([config.params], option=orjson.OPT_INDENT_2).decode())],
-        command=_command(setup, training),
+        command=_command(setup),
         note="The same parameters, costs and bars give the same trades, to the last bit.",
     )
 
@@ -238,15 +240,19 @@ def _costs(costs: Costs) -> str:
     return ", ".join([*parts, f"funding {words.percent(costs.funding, 3).text}" if costs.funding else "no funding"])
 
 
-def _command(setup: Setup, training: Bars) -> str:
+def _command(setup: Setup) -> str:
+    """On the training days alone: whoever runs it sees nothing of the hold-out."""
     data = setup.config.search.data
     options: list[tuple[str, Any]] = [
         ("--params-file", PARAMS_FILE),
         ("--data-path", data.source or "synthetic"),
         ("--symbol", data.symbol),
+        ("--from", iso_day(data.first // DAY_MS)),
+        ("--to", iso_day(data.last // DAY_MS)),
         ("--leverage", f"{setup.leverage:g}"),
         ("--fee", setup.costs.fee),
         ("--slippage", setup.costs.slippage),
         ("--funding", setup.costs.funding),
     ]
-    return "btswarm backtest " + " ".join(f"{name} {value}" for name, value in options) + " --trades --json"
+    arguments = [word for name, value in options for word in (name, str(value))]
+    return shlex.join(["btswarm", "backtest", *arguments, "--trades", "--json"])

@@ -4,15 +4,18 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+from btswarm.engine import validate
 from btswarm.engine.artifacts import cost_facts, data_facts, write_model
 from btswarm.engine.bars import Bars
 from btswarm.engine.costs import Costs
 from btswarm.engine.kernels.exact import simulate
 from btswarm.engine.metrics import jsonable, metrics
+from btswarm.engine.progress import Silent
 from btswarm.engine.split import split
 from btswarm.engine.strategies import mtf_ema
 from btswarm.engine.strategies.api import Params
 from btswarm.engine.tearsheet.sheet import Trade
+from btswarm.state.models.jobs import Job, Volume
 from btswarm.state.models.trials import BestConfig, BestMetrics, SearchFacts
 
 PARAMS = Params(15, 8, 60, 20, 0.02, 0.05, 0.0, "both")
@@ -25,7 +28,7 @@ def best_folder(out: Path, name: str, bars: Bars, params: Params = PARAMS, *, sy
     """A `best_*` folder as the optimize stage leaves it, chosen on the training bars of `bars`."""
     space, costs = mtf_ema.space_for("balanced"), Costs()
     training = split(bars).training(bars)
-    data = data_facts(training).model_copy(update={"synthetic": synthetic, "source": "SOLUSDT-5m.parquet"})
+    data = data_facts(training).model_copy(update={"synthetic": synthetic, "source": "SOLUSDT-15m.parquet"})
     search = SearchFacts(
         symbol=bars.symbol,
         mode="balanced",
@@ -101,3 +104,19 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return re.sub(r"\s+", " ", "".join(self.pieces).replace("\N{NO-BREAK SPACE}", " "))
+
+
+def validated(out: Path, bars: Bars) -> Path:
+    """A folder with best_robust and its `validation.json`, as the validate stage leaves it on a small volume."""
+    best_folder(out, "best_robust", bars)
+    job = Job(
+        job="r1/SOLUSDT/balanced/validate",
+        stage="validate",
+        symbol=bars.symbol,
+        mode="balanced",
+        out_dir=str(out),
+        volume=Volume(combos=300, paths=20),
+        seed=1,
+    )
+    validate.run(job, bars, Silent())
+    return out
