@@ -1,4 +1,4 @@
-"""`btswarm certify`: validate the best robust configuration of an optimization, with one look at the sealed hold-out."""
+"""`btswarm certify`: validate what optimize left in best_robust/, with one look at the sealed hold-out."""
 
 import argparse
 import sys
@@ -30,7 +30,7 @@ SHOWN = (
 
 
 def main(argv: list[str]) -> int:
-    """Run the validate stage alone. 64 refused, 65 other candles, 66 nothing to validate, 74 ledger broken, 75 stopped."""
+    """Run the validate stage alone. 64 refused, 65 other candles, 66 nothing to validate, 74 bad ledger, 75 stopped."""
     options = _parser().parse_args(argv)
     if options.paths is not None and options.paths < 0:
         raise BadConfig(f"--paths must not be negative, not {options.paths}")
