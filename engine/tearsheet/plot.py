@@ -212,16 +212,20 @@ def day_ticks(scale: Scale, count: int = 11) -> list[Tick]:
     start, end = _month_of(first), _month_of(last)
     step = next((s for s in (1, 2, 3, 6, 12, 24, 60, 120) if (end - start) / s <= count), 240)
     marks = [one for one in range(start, end + 1) if one % step == 0 and first <= _first_day(one) <= last]
-    return [_month_tick(scale, one, index, step) for index, one in enumerate(marks)]
+    shown = next((one for one in marks if not _crowded(one, step)), None)
+    return [_month_tick(scale, one, step, dated=one in (marks[0], shown)) for one in marks]
 
 
-def _month_tick(scale: Scale, month: int, index: int, step: int) -> Tick:
+def _crowded(month: int, step: int) -> bool:
+    """On a narrow screen every other label goes; the Januaries stay, for they carry the year."""
+    return month % (2 * step) != 0
+
+
+def _month_tick(scale: Scale, month: int, step: int, *, dated: bool) -> Tick:
     year, number = divmod(month, 12)
-    name = datetime(year, number + 1, 1, tzinfo=UTC)
-    label = str(year) if step >= 12 else f"{name:%b} {year}" if number == 0 or index == 0 else f"{name:%b}"
-    # On a narrow screen every other label goes; the Januaries stay, for they carry the year.
-    crowded = step < 12 and month % (2 * step) != 0
-    return Tick(scale.percent(_first_day(month)), label, minor=crowded)
+    name = f"{datetime(year, number + 1, 1, tzinfo=UTC):%b}"
+    label = str(year) if step >= 12 else f"{name} {year}" if number == 0 or dated else name
+    return Tick(scale.percent(_first_day(month)), label, minor=_crowded(month, step))
 
 
 def _short_span_ticks(scale: Scale, first: int, last: int) -> list[Tick]:

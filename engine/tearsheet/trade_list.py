@@ -15,7 +15,7 @@ from .trade_table import Reading
 
 EQUITY_NOTE = (
     "Equity compounds at the exit of each trade and stands still between: what happened inside a trade is not in the "
-    "list, so drawdowns are at least as deep as shown, and Sharpe is flattered."
+    "list, so true drawdowns are at least as deep as shown, and Sharpe is that of closed trades alone."
 )
 
 

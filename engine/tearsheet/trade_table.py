@@ -105,8 +105,8 @@ def _kind(path: Path, header: Sequence[str], columns: dict[str, int]) -> Kind:
     kinds: tuple[Kind, ...] = ("fraction", "percent", "money")
     kind: Kind = next((name for name in kinds if name in columns), "prices")
     lacking = [name for name in NEEDED[kind] if name not in columns]
-    if kind == "prices" and not set(lacking) & {"entry_time", "exit_time"} and lacking:
-        lacking = ["net_return"]
+    if kind == "prices" and lacking:
+        lacking = [*(name for name in lacking if name.endswith("time")), "net_return"]
     if lacking:
         raise BadData(
             f"{path.name} lacks {', '.join(lacking)}; its columns are {_listed(header)}",
@@ -134,9 +134,7 @@ class _Parser:
         side = self._side(line, row)
         value = self._value(line, row, side, prices)
         net, amount = (math.nan, value) if self.kind == "money" else (value, math.nan)
-        return Trade(
-            entry, exit_, side, prices[0], prices[1], net, self.cell(row, "reason")[:REASON_CHARACTERS]
-        ), amount
+        return Trade(entry, exit_, side, prices[0], prices[1], net, _printable(self.cell(row, "reason"))), amount
 
     def _time(self, line: int, row: Sequence[str], meaning: str) -> int:
         ms = parse_time(self.cell(row, meaning))
@@ -201,6 +199,10 @@ class _Parser:
             ("Times", f"columns {times}; UTC where they name no zone"),
         ]
         return tuple(rows if "side" in self.columns else [*rows, ("Side", "not in the list")])
+
+
+def _printable(text: str) -> str:
+    return "".join(filter(str.isprintable, text))[:REASON_CHARACTERS]
 
 
 def _listed(header: Sequence[str]) -> str:

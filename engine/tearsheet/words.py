@@ -12,6 +12,7 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
+HUGE = 1e7
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ def percent(x: float | None, digits: int = 1, *, why: str = "", signed: bool = F
     if x is None or not math.isfinite(x):
         return undefined(why)
     shown = 100.0 * x
-    return Value(f"{_digits(shown, 0 if abs(shown) >= 1000 else digits, signed)}%", tone=_tone(x) if toned else "")
+    places = 0 if abs(shown) >= 1000 else digits
+    text = _digits(shown, places, signed) if abs(shown) < HUGE else f"{'+' if signed and shown > 0 else ''}{shown:.1e}"
+    return Value(f"{text}%", tone=_tone(x) if toned else "")
 
 
 def whole(x: float | None, *, why: str = "") -> Value:
@@ -57,6 +60,14 @@ def money(x: float | None, *, why: str = "", signed: bool = False) -> Value:
     if x is None or not math.isfinite(x):
         return undefined(why)
     return Value(_digits(x, 2 if abs(x) < 1000 else 0, signed))
+
+
+def compact(x: float) -> str:
+    """An amount in the space of an axis label: 950, 12.5k, 3M."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(x) >= size:
+            return f"{x / size:,.4g}{unit}" if abs(x) < 1e16 else f"{x:.1e}"
+    return f"{x:.4g}"
 
 
 def duration(ms: float | None, *, why: str = "") -> Value:

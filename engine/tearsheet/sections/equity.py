@@ -55,6 +55,8 @@ def _about(sheet: Sheet) -> list[str]:
         )
     elif not sheet.listed:
         said.append("The curve ends with training, before the embargo." + _why_no_hold_out(sheet))
+    if any(part.equity.min() <= plot.FLOOR for part in sheet.stretches):
+        said.append("What is lost altogether has no place on a log scale and is drawn at its lower edge.")
     return [one for one in said if one]
 
 
@@ -78,7 +80,7 @@ def _equity(sheet: Sheet, x: plot.Scale, curves: list[Curve]) -> plot.Plot:
         label=f"Equity on a log scale, from {_level(sheet, 1.0)} to {final}",
         paths=[*bench, *own],
         x_ticks=[plot.Tick(one.at, "", one.minor) for one in plot.day_ticks(x)],
-        y_ticks=plot.y_ticks(y, plot.log_values(y), lambda value: _level(sheet, value)),
+        y_ticks=_level_ticks(sheet, y),
         bands=_bands(sheet, x, labelled=True),
         rules=[plot.Path("zero", plot.level(float(y.at(1.0))))],
         keys=_keys(sheet, curves),
@@ -88,6 +90,8 @@ def _equity(sheet: Sheet, x: plot.Scale, curves: list[Curve]) -> plot.Plot:
 def _drawdown(sheet: Sheet, x: plot.Scale, curves: list[Curve]) -> plot.Plot:
     deepest = min(float(one.drawdown.min()) for one in curves)
     y = plot.Scale(min(1.08 * deepest, -0.01), 0.0)
+    values = plot.nice_values(y.low, 0.0, 3)
+    digits = plot.decimals([100.0 * one for one in values])
     surfaces = [
         plot.Path("surface down", plot.area(plot.fractions(x, one.day), y.at(one.drawdown), 1.0)) for one in curves
     ]
@@ -97,7 +101,7 @@ def _drawdown(sheet: Sheet, x: plot.Scale, curves: list[Curve]) -> plot.Plot:
         label=f"Drawdown of daily equity, deepest {words.percent(deepest).text}",
         paths=[*surfaces, *edges],
         x_ticks=plot.day_ticks(x),
-        y_ticks=plot.y_ticks(y, plot.nice_values(y.low, 0.0, 3), lambda value: words.percent(value, 0).text),
+        y_ticks=plot.y_ticks(y, values, lambda value: words.percent(value, digits).text),
         bands=_bands(sheet, x, labelled=False),
         keys=[plot.Key("down", "Drawdown at day ends, deepest", words.percent(deepest).text)],
     )
@@ -127,6 +131,14 @@ def _keys(sheet: Sheet, curves: list[Curve]) -> list[plot.Key]:
 
 def _gain(level: Floats) -> str:
     return words.percent(float(level[-1]) - 1.0, signed=True).text
+
+
+def _level_ticks(sheet: Sheet, y: plot.Scale) -> list[plot.Tick]:
+    """Round multiples, or round amounts where the sheet has a capital."""
+    if sheet.capital == 1.0:
+        return plot.y_ticks(y, plot.log_values(y), lambda value: _level(sheet, value))
+    amounts = plot.Scale(y.low * sheet.capital, y.high * sheet.capital, log=True)
+    return [plot.Tick(y.percent(one / sheet.capital), words.compact(one)) for one in plot.log_values(amounts)]
 
 
 def _level(sheet: Sheet, value: float) -> str:

@@ -52,7 +52,9 @@ def test_a_bad_list_leaves_nothing_behind(trades: Path, tmp_path: Path, capsys: 
     trades.write_text("nothing,here\n1,2\n")
     out = tmp_path / "out"
     assert main(["tearsheet", "x", "--trades", str(trades), "--output", str(out)]) == 65
-    assert capsys.readouterr().err.startswith("btswarm: trades.csv lacks entry_time, exit_time; its columns are")
+    assert capsys.readouterr().err.startswith(
+        "btswarm: trades.csv lacks entry_time, exit_time, net_return; its columns are"
+    )
     assert not out.exists()
 
 

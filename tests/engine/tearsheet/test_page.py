@@ -92,7 +92,7 @@ def test_text_of_charts_is_text_of_the_page_and_never_small(sheet: Sheet) -> Non
 def test_synthetic_data_are_said_to_be_so_loudly(bars: Bars, tmp_path: Path) -> None:
     invented = sheet_of(best_folder(tmp_path, "best_sharpe", bars, synthetic=True), bars)
     text = Page(page(invented)).text
-    assert text.count("Synthetic data.") == 2
+    assert text.count("Synthetic data") == 2
 
 
 def test_real_data_are_not_said_to_be_synthetic(sheet: Sheet) -> None:

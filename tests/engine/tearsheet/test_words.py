@@ -47,3 +47,14 @@ def test_a_timeframe_is_shown_in_the_unit_that_divides_it(minutes: int, shown: s
 def test_days_and_moments_are_utc() -> None:
     assert words.day(19782).replace("\N{NO-BREAK SPACE}", " ") == "29 Feb 2024"
     assert words.stamp(1_709_164_800_000) == "2024-02-29 00:00"
+
+
+@pytest.mark.parametrize(
+    ("x", "shown"), [(0.01, "0.01"), (950, "950"), (12_500, "12.5k"), (3e6, "3M"), (1.4e14, "140T"), (2e20, "2.0e+20")]
+)
+def test_an_amount_fits_beside_an_axis(x: float, shown: str) -> None:
+    assert words.compact(x) == shown
+
+
+def test_a_huge_percentage_is_written_short() -> None:
+    assert words.percent(1.38e10, signed=True).text == "+1.4e+12%"
