@@ -22,6 +22,7 @@ NULL_HYPOTHESIS = (
 )
 
 
+CHUNK = 64  # halves a thread takes at once
 Row = tuple[int, float, float, float]
 
 
@@ -61,8 +62,12 @@ def pbo_cscv(sums: Floats, days: Ints, threads: int = 1) -> Pbo:
         one, other = _metric(first, n), _metric(total - first, all_days - n)
         return _choose(one, other), _choose(other, one)
 
+    def chunk(start: int) -> list[tuple[Row, Row]]:
+        return [both(half) for half in halves[start : min(start + CHUNK, len(halves) // 2)]]
+
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        pairs = list(pool.map(both, halves[: len(halves) // 2]))
+        parts = pool.map(chunk, range(0, len(halves) // 2, CHUNK))
+        pairs = [pair for part in parts for pair in part]
     # the complement of a half stands as far from the other end of the list
     rows = [pair[0] for pair in pairs] + [pair[1] for pair in reversed(pairs)]
     chosen, ranks, inside, outside = (np.array(column) for column in zip(*rows, strict=True))
