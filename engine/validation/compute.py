@@ -4,6 +4,7 @@ Notation: r float64 [D], the candidate's daily returns over the training days.
 """
 
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..metrics import max_drawdown
 from ..progress import Reporter
 from ..strategies.api import Params
 from ..strategies.mtf_ema import Space
-from . import cost_stress, cpcv, effective_trials, monte_carlo, plateau, sections, walk_forward
+from . import cost_stress, cpcv, effective_trials, monte_carlo, pbo, plateau, sections, walk_forward
 from .block_statistics import BLOCKS
 from .sample import FOR_COMPONENTS, Sample, daily_returns, draw_sample
 from .sharpe_ratio import Moments, moments
@@ -85,17 +86,14 @@ def from_sample(subject: Subject, sample: Sample | None, observed: Moments, repo
         subject.training, sample, subject.costs, subject.space.leverage, subject.threads, on_combo=report.step
     )
     components = effective_trials.pca95(returns)
-    report.phase("fold", 4, "statistics")
     sums, trades, days = sample.blocks
-    pbo = sections.of_pbo(sums, days, threads=subject.threads)
-    report.step(1)
+    report.phase("fold", comb(BLOCKS, BLOCKS // 2), "splits")
+    overfit = pbo.pbo_cscv(sums, days, subject.threads, on_splits=report.step) if len(sums) > 1 else None
     rolling, anchored = (_walk_forward(subject, sample, anchored=kind) for kind in (False, True))
-    report.step(3)
     paths = cpcv.path_sharpes(sums, trades, days, sections.TESTED_BLOCKS, subject.min_trades)
-    report.step(4)
     return FromSample(
         sections.of_deflated_sharpe(observed, sample.sharpes, components, subject.tried),
-        pbo,
+        sections.of_pbo(overfit, len(sums)),
         rolling,
         anchored,
         sections.of_cross_validation(paths),
@@ -149,7 +147,7 @@ def _without_sample(subject: Subject, observed: Moments, reason: str) -> FromSam
     walk = sections.without_walk_forward(reason)
     return FromSample(
         sections.of_deflated_sharpe(observed, none, 0, subject.tried, reason),
-        sections.of_pbo(none, np.empty(0, dtype=np.int64), reason),
+        sections.of_pbo(None, 0, reason),
         walk,
         walk,
         sections.of_cross_validation(none, reason),

@@ -7,6 +7,7 @@ Probability of Backtest Overfitting, Journal of Computational Finance 20(4), SSR
 """
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -44,10 +45,11 @@ class Pbo:
     out_of_sample: Floats
 
 
-def pbo_cscv(sums: Floats, days: Ints, threads: int = 1) -> Pbo:
+def pbo_cscv(sums: Floats, days: Ints, threads: int = 1, on_splits: Callable[[int], None] = lambda done: None) -> Pbo:
     """CSCV over block sums float64 [K, B, >= 2] (sums of r and r^2) and days int64 [B] per block, B even.
 
-    A configuration without a defined metric in a half ranks worst there. Raises ValueError for an odd B.
+    A configuration without a defined metric in a half ranks worst there. `on_splits` is told how many are done; what it
+    raises ends it. Raises ValueError for an odd B.
     """
     if len(days) % 2:
         raise ValueError(f"{len(days)} blocks cannot be halved")
@@ -65,9 +67,15 @@ def pbo_cscv(sums: Floats, days: Ints, threads: int = 1) -> Pbo:
     def chunk(start: int) -> list[tuple[Row, Row]]:
         return [both(half) for half in halves[start : min(start + CHUNK, len(halves) // 2)]]
 
+    pairs: list[tuple[Row, Row]] = []
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        parts = pool.map(chunk, range(0, len(halves) // 2, CHUNK))
-        pairs = [pair for part in parts for pair in part]
+        try:
+            for part in pool.map(chunk, range(0, len(halves) // 2, CHUNK)):
+                pairs += part
+                on_splits(2 * len(pairs))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     # the complement of a half stands as far from the other end of the list
     rows = [pair[0] for pair in pairs] + [pair[1] for pair in reversed(pairs)]
     chosen, ranks, inside, outside = (np.array(column) for column in zip(*rows, strict=True))

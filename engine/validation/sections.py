@@ -30,7 +30,7 @@ from . import (
 
 FLAT = "the daily returns do not vary"
 TOO_SHORT = "there are too few training days"
-NO_COMBO = "no combo of the sample has enough trades"
+NO_COMBO = "too few combos of the sample have enough trades"
 RUIN_LOSS = 0.5
 RUIN_YEARS = 1.0
 TESTED_BLOCKS = 2
@@ -96,14 +96,13 @@ def of_deflated_sharpe(
     return Section(**head, figures=figures)
 
 
-def of_pbo(sums: Floats, days: Ints, reason: str = NO_COMBO, threads: int = 1) -> model.Pbo:
-    """From block sums float64 [K, 16, 4]."""
+def of_pbo(found: pbo.Pbo | None, combos: int, reason: str = NO_COMBO) -> model.Pbo:
+    """Of `combos` combos; all null for `reason` without a result."""
     names = ("pbo", "prob_loss", "slope", "intercept", "splits", "combos")
     head = {"null_hypothesis": pbo.NULL_HYPOTHESIS, "method": "CSCV of Bailey et al. (2017), 16 blocks, all halves"}
-    if len(sums) < 2:
+    if found is None:
         return model.Pbo(**head, figures=missing(reason, *names), logits=None)
-    found = pbo.pbo_cscv(sums, days, threads)
-    values = (found.pbo, found.prob_loss, found.slope, found.intercept, len(found.lambdas), len(sums))
+    values = (found.pbo, found.prob_loss, found.slope, found.intercept, len(found.lambdas), combos)
     figures = {name: figure(value, "every half chose alike") for name, value in zip(names, values, strict=True)}
     counts, bounds = np.histogram(found.lambdas, bins=HISTOGRAM_BINS)
     return model.Pbo(**head, figures=figures, logits=model.Histogram(edges=bounds.tolist(), counts=counts.tolist()))
