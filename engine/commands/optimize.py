@@ -3,18 +3,20 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...state.errors import BadConfig
+from .run import add_progress, display_of
 from .shared import add_config, add_costs, add_data, add_json, costs_of, last_days, load_data
 
 if TYPE_CHECKING:
     from ...state.config import Settings
     from ...state.models.jobs import Job
+    from ...state.models.trials import AllTrials
     from ..bars import Bars
-    from ..progress import Reporter
 
 RESULTS = "results"  # of a stage run alone, in the working folder
+SHOWN = ("sharpe", "total_return", "max_drawdown_daily", "win_rate")
 
 
 def main(argv: list[str]) -> int:
@@ -32,8 +34,11 @@ def main(argv: list[str]) -> int:
         return _repair(options, settings)
     everything = load_data(options)
     job = _job(options, settings, everything)
-    paths = _run(job, everything, options.workers)
-    _print(job, paths, options.json)
+    path = _run(options, job, everything)
+    from ...state.models.trials import AllTrials
+    from ..artifacts import read_model
+
+    _print(read_model(path, AllTrials), path, as_json=options.json)
     return 0
 
 
@@ -63,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="keep the sound part of a damaged study, set the rest aside, and end",
     )
+    add_progress(parser)
     add_costs(parser)
     add_config(parser)
     add_json(parser)
@@ -95,7 +101,8 @@ def _job(options: argparse.Namespace, settings: "Settings", everything: "Bars") 
         symbol=everything.symbol,
         mode=options.mode,
         inputs=Inputs(
-            data=SYNTHETIC if everything.synthetic else str(Path(options.data_path).absolute()),
+            data=SYNTHETIC if everything.synthetic else everything.source,
+            data_sha256=everything.sha256,
             seed_dirs=NO_SEEDS if options.no_seeds else named,
         ),
         volume=Volume(trials=options.trials),
@@ -116,19 +123,24 @@ def _out(options: argparse.Namespace, symbol: str) -> Path:
     return out
 
 
-def _run(job: "Job", everything: "Bars", workers: int) -> list[Path]:
+def _run(options: argparse.Namespace, job: "Job", everything: "Bars") -> Path:
     from ..fleet import Fleet
-    from ..reporters import Plain, Relay
+    from ..reporters import Relay
     from ..stages import run_stage
     from ..stopping import Stop, leave_now, listening
 
-    stop = Stop()
-    display = Plain(sys.stderr)
-    report: Reporter = Relay(stop, display.begin(f"{job.symbol} {job.mode}"))
+    display = display_of(options)
     if everything.synthetic:
-        report.line("the data are SYNTHETIC: an invented market")
-    with listening(stop, leave_now):
-        return run_stage(job, everything, report) if workers == 1 else Fleet(job, workers, report, report).run()
+        display.say("SYNTHETIC DATA: an invented market")
+    try:
+        with listening(Stop(), leave_now) as stop:
+            report = Relay(stop, display.begin(f"{job.symbol} {job.mode}"))
+            many = options.workers > 1
+            return (Fleet(job, options.workers, report, report).run() if many else run_stage(job, everything, report))[
+                0
+            ]
+    finally:
+        display.close()
 
 
 def _repair(options: argparse.Namespace, settings: "Settings") -> int:
@@ -137,7 +149,7 @@ def _repair(options: argparse.Namespace, settings: "Settings") -> int:
     from ..storage import place
 
     url = options.storage or settings.config.storage.study
-    where = place(url, _out(options, canonical(options.symbol or "")))
+    where = place(url, options.out or _out(options, canonical(options.symbol or "")))
     if where.url is not None or where.file is None:
         raise BadConfig(f"{where.name} is a database", fix="repair it with its own tools; this is for journal files")
     kept, dropped, aside = repair(where.file)
@@ -145,34 +157,15 @@ def _repair(options: argparse.Namespace, settings: "Settings") -> int:
     return 0
 
 
-def _print(job: "Job", paths: list[Path], as_json: bool) -> None:
-    from ...state.models.trials import AllTrials
-    from ..artifacts import read_model
-
-    found = read_model(paths[0], AllTrials)
-    rows = {row.number: row for row in found.trials}
-    best: dict[str, Any] = {
-        name: {
-            "trial": number,
-            "score": rows[number].score,
-            "params": rows[number].params,
-            "metrics": rows[number].metrics,
-        }
-        for name, number in found.best.items()
-    }
+def _print(found: "AllTrials", path: Path, *, as_json: bool) -> None:
     if as_json:
-        import orjson
-
-        body = {"out": job.out_dir, "told": found.header.told, "feasible": found.header.feasible, "best": best}
-        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.write(found.model_dump_json(indent=2) + "\n")
         return
-    print(f"{found.header.told} trials, {found.header.feasible} feasible, in {job.out_dir}")
-    for name, one in best.items():
-        shown = {**one["metrics"], "score": one["score"]}
-        figures = (
-            (label, shown[key]) for label, key in (("score", "score"), ("Sharpe", "sharpe"), ("return", "total_return"))
-        )
-        print(
-            f"  {name:<16}trial {one['trial']:>5}  "
-            + "  ".join(f"{k} {'-' if v is None else f'{v:.2f}'}" for k, v in figures)
-        )
+    header, rows = found.header, {row.number: row for row in found.trials}
+    what = f"{header.search.symbol} {header.search.mode}" + (", SYNTHETIC DATA" if header.search.data.synthetic else "")
+    print(f"{what}: {header.told:,} trials, {header.feasible:,} feasible, in {path.parent}")
+    for name, number in found.best.items():
+        row = rows[number]
+        figures = {"score": row.score} | {key: (row.metrics or {}).get(key) for key in SHOWN}
+        shown = ", ".join(f"{key.replace('_', ' ')} {'-' if x is None else f'{x:.2f}'}" for key, x in figures.items())
+        print(f"  {name:<16} trial {number}: {shown}")
