@@ -61,7 +61,8 @@ def spoiled(change: Any) -> Screen:
     """The CPU's screen with its answer changed."""
 
     def screen(*args: Any, **kwargs: Any) -> Screened:
-        return replace(screened := cpu.screen(*args, **kwargs), **change(screened))
+        screened = cpu.screen(*args, **kwargs)
+        return replace(screened, **change(screened))
 
     return screen
 
