@@ -1,5 +1,6 @@
 """Equity on a log scale against the market at the same exposure, drawdown below, the hold-out shaded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ def view(sheet: Sheet) -> dict[str, Any]:
     }
 
 
-def _curves(stretches: list[Stretch] | tuple[Stretch, ...] | Any) -> list[Curve]:
+def _curves(stretches: Sequence[Stretch]) -> list[Curve]:
     """Each stretch begun where the one before it ended; drawdown counted anew in each."""
     found: list[Curve] = []
     own, other = 1.0, 1.0
@@ -123,14 +124,19 @@ def _bands(sheet: Sheet, x: plot.Scale, *, labelled: bool) -> list[plot.Band]:
 
 
 def _keys(sheet: Sheet, curves: list[Curve]) -> list[plot.Key]:
-    keys = [plot.Key("own", "This configuration" if not sheet.listed else "These trades", _gain(curves[-1].equity))]
-    if curves[-1].benchmark is not None:
-        keys.append(plot.Key("bench", sheet.benchmark_name, _gain(curves[-1].benchmark)))
+    keys = [
+        plot.Key("own", "These trades" if sheet.listed else "This configuration", _gains([c.equity for c in curves]))
+    ]
+    levels = [one.benchmark for one in curves if one.benchmark is not None]
+    if len(levels) == len(curves):
+        keys.append(plot.Key("bench", sheet.benchmark_name, _gains(levels)))
     return keys
 
 
-def _gain(level: Floats) -> str:
-    return words.percent(float(level[-1]) - 1.0, signed=True).text
+def _gains(levels: Sequence[Floats]) -> str:
+    """Of each stretch apart: a gain while being chosen says nothing about one after it."""
+    gains = [float(one[-1] / one[0]) - 1.0 if one[0] > 0 else None for one in levels]
+    return ", then ".join(words.percent(one, signed=True).text for one in gains)
 
 
 def _level_ticks(sheet: Sheet, y: plot.Scale) -> list[plot.Tick]:

@@ -83,7 +83,7 @@ def view(sheet: Sheet) -> dict[str, Any]:
     """Groups of rows: label, gloss, one value per stretch."""
     columns = _columns(sheet)
     groups = [(name, [_row(metric, columns) for metric in metrics]) for name, metrics in GROUPS]
-    groups[-1][1].append(("Average trade", "from entry to exit", [_average(column) for column in columns]))
+    groups[-1][1].append(("Average trade", "from entry to exit", [average(one.metrics, one.part) for one in columns]))
     return {"title": "Figures", "about": _about(sheet), "columns": columns, "groups": groups}
 
 
@@ -119,12 +119,12 @@ def _why(metric: Metric, part: Stretch) -> str:
     return metric.why
 
 
-def _average(column: Column) -> Value:
-    """By bars held where they are known: the times of trades are opens of bars, not the moments of the fills."""
-    bars = column.metrics.get("avg_trade_bars")
-    if bars is None or not column.part.bar_ms:
-        return words.duration(trade_stats(column.part.trades).duration_ms, why="no trade")
-    return words.duration(bars * column.part.bar_ms)
+def average(metrics: Mapping[str, float | None], part: Stretch) -> Value:
+    """Mean length of a trade, by bars held where they are known: times of trades are opens of bars, not of fills."""
+    bars = metrics.get("avg_trade_bars")
+    if bars is None or not part.bar_ms:
+        return words.duration(trade_stats(part.trades).duration_ms, why="no trade")
+    return words.duration(bars * part.bar_ms)
 
 
 def headline(part: Stretch) -> list[tuple[str, Value]]:

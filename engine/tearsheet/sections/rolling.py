@@ -26,7 +26,7 @@ def view(sheet: Sheet) -> dict[str, Any]:
         label=f"Rolling Sharpe between {words.number(known.min()).text} and {words.number(known.max()).text}",
         paths=paths,
         x_ticks=plot.day_ticks(x),
-        y_ticks=plot.y_ticks(y, plot.nice_values(y.low, y.high, 4), lambda value: words.number(value, 1).text),
+        y_ticks=plot.y_ticks(y, plot.nice_values(y.low, y.high, 5), lambda value: words.number(value, 1).text),
         bands=[plot.Band("held", x.percent(held.first_day - 1), 100.0 - x.percent(held.first_day - 1))] if held else [],
         rules=[plot.Path("zero", plot.level(float(y.at(0.0))))],
     )

@@ -30,7 +30,7 @@ def view(sheet: Sheet) -> dict[str, Any] | None:
     return {
         "title": "Statistics",
         "about": [
-            "None of these is sufficient alone. Under each stands what would have to be true for it to mean nothing."
+            "No one of these suffices alone. Under each stands what would have to be true for it to mean nothing."
         ],
         "blocks": [block for block in blocks if block["figures"]],
         "logits": _logits(found.pbo.logits) if found.pbo.logits else None,

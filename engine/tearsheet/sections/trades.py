@@ -9,8 +9,9 @@ import numpy as np
 from ...validation.concentration import BEST
 from .. import plot, words
 from ..figures import all_trades, trade_stats
-from ..sheet import Sheet, Trade
+from ..sheet import Sheet, Stretch, Trade
 from ..words import Value
+from .metrics import average
 
 LAST = 50
 SIDES = {1: "Long", -1: "Short", 0: words.DASH}
@@ -26,56 +27,46 @@ MAX_GROUPS = 8
 
 
 def view(sheet: Sheet) -> dict[str, Any]:
-    """Of all stretches together, so that a list ends with the newest trade."""
-    trades = all_trades(sheet.stretches)
-    content: dict[str, Any] = {"title": "Trades", "about": _about(sheet, len(trades)), "rows": [], "groups": []}
+    """Statistics of the first stretch, and the last trades of all of them, those of the hold-out marked."""
+    trades, listed = list(sheet.main.trades), all_trades(sheet.stretches)
+    content: dict[str, Any] = {"title": "Trades", "about": _about(sheet), "rows": [], "groups": []}
     if not trades:
         return {**content, "facts": [], "histogram": None, "missing": "No trade was closed."}
+    held = set(map(id, sheet.hold_out.trades)) if sheet.hold_out else set()
+    last = listed[-LAST:]
     return {
         **content,
         "missing": "",
-        "facts": _facts(sheet, trades),
+        "facts": _facts(sheet.main),
         "groups": [("Side", _groups(trades, _side)), ("Exit", _groups(trades, _reason))],
         "histogram": _histogram(trades),
-        "rows": [_row(one) for one in reversed(trades[-LAST:])],
-        "shown": min(LAST, len(trades)),
-        "count": words.whole(len(trades)).text,
-        "priced": any(math.isfinite(one.entry_price) for one in trades[-LAST:]),
-        "reasons": any(one.reason for one in trades[-LAST:]),
+        "rows": [_row(one, held=id(one) in held) for one in reversed(last)],
+        "shown": len(last),
+        "count": words.whole(len(listed)).text,
+        "priced": any(math.isfinite(one.entry_price) for one in last),
+        "reasons": any(one.reason for one in last),
     }
 
 
-def _about(sheet: Sheet, count: int) -> list[str]:
-    if sheet.hold_out and count:
-        return [f"{len(sheet.main.trades):,} of training and {len(sheet.hold_out.trades):,} of the hold-out together."]
-    return []
+def _about(sheet: Sheet) -> list[str]:
+    if sheet.hold_out is None:
+        return []
+    count = len(sheet.hold_out.trades)
+    return [f"Figures are of the training days. The list begins with the {count:,} trades of the hold-out, shaded."]
 
 
-def _facts(sheet: Sheet, trades: Sequence[Trade]) -> list[tuple[str, Value, str]]:
-    stats = trade_stats(trades)
-    held = [(part.metrics.get("exposure"), len(part.day)) for part in sheet.stretches]
-    days = sum(count for _, count in held)
-    exposure = None if any(x is None for x, _ in held) else sum((x or 0.0) * n for x, n in held) / days
+def _facts(part: Stretch) -> list[tuple[str, Value, str]]:
+    stats, days = trade_stats(part.trades), len(part.day)
     return [
         ("Closed", words.whole(stats.count), f"{stats.count / days * 30:.1f} in 30 days"),
         ("Win rate", words.percent(stats.win_rate), "share with a gain"),
         ("Profit factor", words.number(stats.profit_factor, why="no losing trade"), "gains over losses"),
         ("Expectancy", words.percent(stats.expectancy, 2, signed=True), "mean net return"),
-        ("Average trade", _duration(sheet, stats.duration_ms), "from entry to exit"),
-        ("Exposure", words.percent(exposure, why="not known"), "share of time in a trade"),
+        ("Average trade", average(part.metrics, part), "from entry to exit"),
+        ("Exposure", words.percent(part.metrics.get("exposure"), why="not known"), "share of time in a trade"),
         ("Best and worst", _range(stats.best, stats.worst), "net returns"),
         (f"Best {BEST} make", words.percent(stats.concentration, 0, why="no profit"), "of the profit"),
     ]
-
-
-def _duration(sheet: Sheet, measured_ms: float) -> Value:
-    """By bars held where they are known: a time in the list is the open of a bar, not the moment of the fill."""
-    bars = [
-        (part.metrics.get("avg_trade_bars"), part.bar_ms, len(part.trades)) for part in sheet.stretches if part.trades
-    ]
-    if any(mean is None or not bar for mean, bar, _ in bars):
-        return words.duration(measured_ms)
-    return words.duration(sum((mean or 0.0) * bar * n for mean, bar, n in bars) / sum(n for *_, n in bars))
 
 
 def _range(best: float, worst: float) -> Value:
@@ -141,8 +132,9 @@ def _histogram(trades: Sequence[Trade]) -> plot.Plot | None:
     )
 
 
-def _row(trade: Trade) -> dict[str, Any]:
+def _row(trade: Trade, *, held: bool) -> dict[str, Any]:
     return {
+        "held": held,
         "entry": words.stamp(trade.entry_time),
         "exit": words.stamp(trade.exit_time),
         "side": SIDES[trade.side],

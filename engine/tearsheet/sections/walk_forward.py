@@ -27,7 +27,8 @@ def view(sheet: Sheet) -> dict[str, Any] | None:
         "title": "Walk-forward",
         "about": [
             "In each fold the whole selection is run again on the training days alone; what it chose is then traded on "
-            "the test days that follow. Rolling training moves along, anchored training keeps its first day.",
+            "the test days that follow. Rolling training moves along, anchored training keeps its first day. A return "
+            "per year is the mean day times 365.",
             words.sentence(f"null hypothesis: {both[0][1].null_hypothesis}"),
         ],
         "ways": [_way(name, way) for name, way in both],

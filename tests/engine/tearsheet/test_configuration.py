@@ -1,9 +1,11 @@
 """A best folder becomes a sheet, and the hold-out stays where it belongs."""
 
+import re
 import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -89,6 +91,43 @@ def test_the_page_of_a_candidate_shows_every_part_of_its_validation(bars: Bars, 
     said = ("UNCERTIFIED", "At twice the costs", "Gates", "Walk-forward", "Plateau", "Cost stress", "Monte Carlo")
     assert [one for one in (*said, "Statistics", "Null hypothesis", "Looks at the hold-out") if one not in text] == []
     assert len(content) < 300_000
+
+
+def nulled(raw: Any) -> Any:
+    """A validation in which nothing could be computed: every figure null for a reason, every fold and metric gone."""
+    if isinstance(raw, list):
+        return [nulled(one) for one in raw]
+    if not isinstance(raw, dict):
+        return raw
+    if set(raw) == {"value", "reason"}:
+        return {"value": None, "reason": "nothing was there"}
+    emptied: dict[str, Any] = {
+        "folds": [],
+        "logits": None,
+        "metrics": None,
+        "metrics_at_twice_the_costs": None,
+        "look": None,
+    }
+    found: dict[str, Any] = {name: emptied[name] if name in emptied else nulled(one) for name, one in raw.items()}
+    if "sharpes" in found:
+        found["sharpes"] = [None] * len(found["sharpes"])
+    if "multiple" in found:
+        found["reason"] = "refused at these costs"
+    return found
+
+
+def test_a_validation_in_which_nothing_is_defined_still_makes_a_page_that_says_why(
+    bars: Bars, looked_at: Path, tmp_path: Path
+) -> None:
+    folder = best_folder(tmp_path, "best_robust", bars)
+    found = nulled(orjson.loads((looked_at / "validation.json").read_bytes()))
+    found["gates"] = [one | {"value": None, "passed": False} for one in found["gates"]]
+    (tmp_path / "validation.json").write_bytes(orjson.dumps(found))
+    text = Page(page(sheet_of(folder, bars))).text
+    assert text.count("— nothing was there") > 40
+    assert "refused at these costs" in text
+    assert "0 of 10 met" in text
+    assert [text[max(0, at.start() - 60) : at.end()] for at in re.finditer(r"\b(None|nan|inf)\b", text)] == []
 
 
 def test_drawing_the_page_is_no_look(bars: Bars, looked_at: Path) -> None:
