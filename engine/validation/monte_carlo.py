@@ -24,9 +24,9 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """float64 [P] each: annual Sharpe ratio (NaN on a flat path), return per year, drawdown. `block`: mean length."""
+    """float64 [P] each: annual Sharpe ratio (NaN on a flat path), return per year, drawdown. `block`: mean length, whole."""
 
-    block: float
+    block: int
     sharpe: Floats
     annual_return: Floats
     total_return: Floats
@@ -40,8 +40,8 @@ def bootstrap(r: Floats, paths: int, seed: int, on_paths: Callable[[int], None] 
     """
     if paths < 1 or len(r) < 2:
         raise ValueError(f"{paths} paths of {len(r)} days are none")
-    block = min(block_length(r).stationary, float(len(r)))
-    draws = StationaryBootstrap(max(1, round(block)), r, seed=seed).bootstrap(paths)
+    block = max(1, round(min(block_length(r).stationary, len(r))))
+    draws = StationaryBootstrap(block, r, seed=seed).bootstrap(paths)
     parts: list[Floats] = []
     for start in range(0, paths, CHUNK):
         count = min(CHUNK, paths - start)
