@@ -24,7 +24,7 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """float64 [P] each: annual Sharpe ratio (NaN on a flat path), return per year, drawdown. `block`: mean length, whole."""
+    """float64 [P] each: annual Sharpe ratio (NaN on a flat path), return per year, drawdown. `block`: mean, days."""
 
     block: int
     sharpe: Floats
