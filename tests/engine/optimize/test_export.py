@@ -130,6 +130,7 @@ def dying(real: Callable[..., object], at: int) -> Callable[..., object]:
     return called
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["os.rename", "os.replace", "os.unlink"])
 def test_an_export_killed_at_any_step_never_looks_complete_and_is_made_good_by_the_next_run(
     make_job: MakeJob, bars: Bars, monkeypatch: pytest.MonkeyPatch, call: str
