@@ -82,6 +82,7 @@ class Case:
         took = StageTime(stage=str(job.stage), seconds=0.0)
         self.times.append(took)
         began = time.perf_counter()
+        self._records.forget(took.stage)
         try:
             report = Relay(stop, log, display.begin(f"{self.label} · {job.stage}"))
             artifacts = self._work(job, report, log, options)

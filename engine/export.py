@@ -35,7 +35,7 @@ from .backtest import Backtest, trades_as_rows
 from .bars import Bars
 from .metrics import jsonable, metrics
 from .neighbourhood import Evaluator
-from .search_space import row_of
+from .search_space import distributions, row_of
 from .strategies.api import Params
 from .strategies.mtf_ema import Space
 from .study import PART, RESULT
@@ -81,7 +81,7 @@ def trial_row(trial: FrozenTrial, space: Space) -> TrialRow:
     """One told or failed trial as the artifact shows it."""
     complete = trial.state is TrialState.COMPLETE
     result = trial.user_attrs.get(RESULT, {}) if complete else {}
-    known = complete or set(trial.params) == set(trial.distributions) != set()
+    known = distributions(space).keys() <= trial.params.keys()  # a worker may have died while it was proposing
     return TrialRow(
         number=trial.number,
         state="complete" if complete else "failed",

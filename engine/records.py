@@ -36,6 +36,14 @@ class Records:
         same = all(_sha256(self._folder / name) == sha for name, sha in done.artifacts.items())
         return done if same else None
 
+    def forget(self, stage: str) -> None:
+        """Remove what a stage left and is no longer what it was: a stage must not take it for its own and go on."""
+        done = self._found.stages.get(stage)
+        for name, sha in (done.artifacts if done else {}).items():
+            path = self._folder / name
+            if _sha256(path) != sha:
+                path.unlink(missing_ok=True)
+
     def enter(self, stage: str, key: str, seconds: float, artifacts: Iterable[Path]) -> StageDone:
         """Remember that a stage ended well, and what it left."""
         hashes = {str(path.relative_to(self._folder)): _sha256(path) for path in _files(artifacts)}

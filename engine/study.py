@@ -170,8 +170,8 @@ class Study:
 
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER)
-        if owner is None and not self._shared:
-            return True  # claims are made under the lock we hold, so this one's worker died while making it
+        if not self._shared and (owner is None or not Path(owner).is_file()):
+            return True  # claims are made under the lock we hold, and no worker gives up its lock file before its trial
         dead = None if owner is None else self.workers.is_dead(owner)
         if dead is not None:
             return dead

@@ -11,7 +11,7 @@ from ..state.models.rounds import Figures, Outcome, Summary
 from .reporters import duration
 
 COLOURS = {"CERTIFIED": "green", "REJECTED": "red", "UNCERTIFIED": "yellow", "INSUFFICIENT EVIDENCE": "yellow"}
-STATES = {"closed": "NOTHING FOUND", "failed": "FAILED", "interrupted": "INTERRUPTED", "waiting": "NOT STARTED"}
+STATES = {"failed": "FAILED", "interrupted": "INTERRUPTED", "waiting": "NOT STARTED"}
 STATE_COLOURS = {"closed": "yellow", "failed": "red", "interrupted": "yellow", "waiting": "dim"}
 SYNTHETIC = "SYNTHETIC DATA: this market is invented. Nothing here says anything about a real one."
 DASH = "–"
@@ -60,12 +60,18 @@ def _block(outcome: Outcome) -> Group:
 
 def _title(outcome: Outcome) -> Text:
     known = outcome.state == "done" and outcome.verdict
-    word = outcome.verdict if known else STATES.get(outcome.state, "DONE")
+    word = outcome.verdict if known else _state(outcome)
     colour = COLOURS.get(word, "") if known else STATE_COLOURS.get(outcome.state, "")
     title = Text.assemble((f"{outcome.symbol} {outcome.mode}", "bold"), "  ", (word, f"bold {colour}".strip()))
     if outcome.published:
         title.append("  published", style="dim")
     return title
+
+
+def _state(outcome: Outcome) -> str:
+    if outcome.state == "closed":
+        return "DATA REFUSED" if outcome.stages[-1].stage == "preflight" else "NOTHING FOUND"
+    return STATES.get(outcome.state, "DONE")
 
 
 def _table(outcome: Outcome) -> Table:
