@@ -9,8 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import optuna
 import orjson
 import pytest
+from optuna.trial import TrialState
 
 from btswarm.engine import export, optimize
 from btswarm.engine.artifacts import ALL_TRIALS, BEST, read_model
@@ -21,11 +23,13 @@ from btswarm.engine.export import CONFIG, CRITERIA, METRICS, TRADE_COLUMNS, TRAD
 from btswarm.engine.kernels import exact
 from btswarm.engine.metrics import jsonable, metrics
 from btswarm.engine.progress import Silent
+from btswarm.engine.search_space import distributions
+from btswarm.engine.strategies import mtf_ema
 from btswarm.engine.strategies.api import Params
 from btswarm.state.errors import GateFailed, StorageBroken
 from btswarm.state.models.trials import AllTrials, BestConfig, BestMetrics, TrialRow
 
-from .conftest import MakeJob
+from .conftest import MODE, MakeJob
 
 
 def row(number: int, **figures: float | None) -> TrialRow:
@@ -112,6 +116,14 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         path for path in folder.rglob("*") if path.is_file() and not path.is_relative_to(folder / "study.journal.locks")
     ]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != "study.journal"}
+
+
+def test_a_trial_whose_worker_died_while_proposing_it_is_shown_without_a_point() -> None:
+    space = mtf_ema.space_for(MODE)
+    known = {"fast_tf": distributions(space)["fast_tf"]}
+    trial = optuna.trial.create_trial(state=TrialState.FAIL, params={"fast_tf": 15}, distributions=known)
+    shown = export.trial_row(trial, space)
+    assert (shown.state, shown.params, shown.feasible, shown.score) == ("failed", None, False, None)
 
 
 class Killed(BaseException):
