@@ -1,6 +1,6 @@
 """The preflight stage: are these candles and this host fit for the search? Every check leaves a figure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from .checks.alignment import alignment_check
 from .checks.host import disk_check, gpu_check, memory_check, trades_check
 from .checks.rows import data_of, days_check, fault_checks, flat_check, gaps_check
 from .progress import Reporter
-from .strategies.mtf_ema import DEFAULTS, MODES, Space, space_for
+from .strategies.mtf_ema import MODES, Space, space_for
 
 ALLOWABLE = ("days", "gaps", "flat", "disk", "memory")
 HOST: dict[str, type[BtswarmError]] = {"gpu": GpuUnavailable, "disk": CannotWrite, "memory": BadConfig}
@@ -29,21 +29,24 @@ CHECKS = ("days", *NAMES, "gaps", "flat", "timeframes", "min_trades", "disk", "m
 
 @dataclass(frozen=True)
 class Request:
-    """What the search will ask of data and host. `mode` empty: all of them. `gpu` None: nobody named a device."""
+    """What the search will ask of data and host. `mode` empty: all of them. `gpu` None: nobody named a device.
+
+    `space`: mode -> overrides of its default space.
+    """
 
     mode: str = ""
     out_dir: Path = field(default_factory=Path)
     min_trades: int = MIN_TRADES
     engine: str = "auto"
     gpu: int | None = None
-    space: dict[str, Any] = field(default_factory=dict)
+    space: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     floor_mb: int = Disk().floor_mb
     seed: int = 0
 
     def spaces(self) -> list[Space]:
         """The parameter spaces that will be searched. Raises BadConfig for an unknown mode."""
-        return [space_for(self.mode, self.space)] if self.mode else [DEFAULTS[mode] for mode in MODES]
+        return [space_for(mode, self.space.get(mode)) for mode in ([self.mode] if self.mode else MODES)]
 
 
 def run(
@@ -58,7 +61,7 @@ def run(
         out_dir=Path(job.out_dir),
         min_trades=job.min_trades,
         gpu=None if job.gpu < 0 else job.gpu,
-        space=job.space,
+        space={job.mode: job.space},
         allow=allow,
         floor_mb=floor_mb,
         seed=job.seed,

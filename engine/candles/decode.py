@@ -50,10 +50,10 @@ class Decoded:
 def decode(path: Path, symbol: str) -> Decoded:
     """Read `path` in this process. Raises BadData without the path; see the module for what else may happen."""
     table = read_table(path)
-    if table.frame.height == 0:
-        raise BadData("it has column names and no rows", fix="write or download it again")
-    refuse_several_markets(table.frame)
     names = number_columns(table.frame, symbol)
+    if table.frame.height == 0:
+        raise BadData("it has column names and no rows", fix=WHOLE)
+    refuse_several_markets(table.frame)
     time = open_times(table.frame, table.place)
     converted = [_numbers(table.frame[name], table.place) for name in names.values()]
     return Decoded(

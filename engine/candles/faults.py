@@ -19,6 +19,7 @@ from .read import Raw
 NAMES = ("values", "order", "duplicates", "grid", "prices", "ohlc", "volumes", "closed")
 """In the order in which a strict reader complains: what makes other faults meaningless comes first."""
 
+JOINED = "joined row"
 _REPAIR = "btswarm data convert {path} --repair --output NEW.parquet"
 _FIX = {
     "values": "correct or remove those rows at the source",
@@ -219,7 +220,8 @@ def _fault(raw: Raw, name: str, bad: Flags, what: str, *, row: int | None = None
 
 
 def _fix(raw: Raw, name: str) -> str:
-    return _FIX[name].replace("{repair}", _REPAIR.replace("{path}", raw.path or "FILE"))
+    repair = "--repair" if raw.word == JOINED else _REPAIR.replace("{path}", raw.path or "FILE")
+    return _FIX[name].replace("{repair}", repair)
 
 
 def _counted(count: int, where: str) -> str:

@@ -20,6 +20,7 @@ from .decode import REFUSED, Text
 from .locate import Located, locate
 
 DECODER = ("-P", "-m", "btswarm.engine.candles.decode")  # -P: nothing in the working folder may shadow a library
+FEW_THREADS = dict.fromkeys(("POLARS_MAX_THREADS", "POLARS_ASYNC_THREAD_COUNT", "OPENBLAS_NUM_THREADS"), "2")
 DEADLINE_S = 600
 COLUMNS = 5
 DAMAGE = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
@@ -122,7 +123,7 @@ def of_bars(bars: Bars) -> Raw:
 def _decode_apart(path: Path, symbol: str) -> tuple[dict[str, Any], memoryview]:
     """Run the decoder in a process of its own; its death is the file's fault, its traceback ours."""
     command = [sys.executable, *DECODER, os.fspath(path), symbol]
-    environment = {**os.environ, "POLARS_MAX_THREADS": "2", "RUST_BACKTRACE": "0"}
+    environment = {**os.environ, **FEW_THREADS, "RUST_BACKTRACE": "0"}
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=DEADLINE_S, check=False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...state.errors import BadData
-from .faults import base_of, faults, groups, is_unclosed, iso, refuse
+from .faults import JOINED, base_of, faults, groups, is_unclosed, iso, refuse
 from .read import Raw
 
 
@@ -59,9 +59,9 @@ def join(raws: list[Raw]) -> Raw:
     columns = [np.concatenate(parts) for parts in zip(*((raw.time, *raw.columns) for raw in raws), strict=True)]
     written = [raw.written_ms for raw in raws if raw.written_ms is not None]
     return Raw(
-        path=" ".join(raw.path for raw in raws),
+        path=f"{first.path} and {len(raws) - 1} more",
         symbol=first.symbol,
-        word="joined row",
+        word=JOINED,
         numbers=np.arange(1, len(columns[0]) + 1, dtype=np.int64),
         time=columns[0],
         open=columns[1],

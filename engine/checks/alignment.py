@@ -50,8 +50,8 @@ def shifted_origin(bars: Bars, tf_minutes: int) -> Windows:
     window = (bars.time - bars.base_ms) // tf_ms
     last = np.flatnonzero(np.append(window[1:] != window[:-1], True))[1:]
     start = window[last] * tf_ms
-    end = np.searchsorted(bars.time, start + tf_ms - bars.base_ms)
-    return Windows(start, bars.close[last], np.minimum(end, last))
+    known = np.searchsorted(bars.time, start + tf_ms - bars.base_ms)
+    return Windows(start, bars.close[last], known)
 
 
 PLANTS: dict[str, Build] = {

@@ -32,6 +32,7 @@ def main(argv: list[str]) -> int:
         min_trades=settings.config.plan.min_trades,
         engine=options.engine,
         gpu=options.gpu,
+        space={str(mode): dict(overrides) for mode, overrides in settings.config.space.items()},
         allow=allow,
         floor_mb=settings.config.disk.floor_mb,
     )
