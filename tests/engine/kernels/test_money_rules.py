@@ -114,6 +114,12 @@ class TestMarks:
         assert backtest.max_drawdown == about(1 - 95 / 102)
 
 
+    def test_a_fall_on_the_very_first_bar_counts_from_the_start(self, simulate: Simulate) -> None:
+        bars = market([*TURN_UP, (102, 102, 100.8, 101.49), 103])
+        backtest = simulate(bars, params(), FREE, 1.0, trade_from=3)
+        assert backtest.max_drawdown == about(1 - 101.49 / 102)
+
+
 class TestFunding:
     """4-hour bars from 04:00: a long of bar 3 (16:00) at 102, held flat; half a day from one charge to the next."""
 

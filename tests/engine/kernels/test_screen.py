@@ -138,7 +138,6 @@ def test_no_combos_give_empty_arrays(prepared: Market) -> None:
     [
         (Params(15, 5, 60, 20, 0.0, 0.1, 0.0, "both"), Costs(), "needs a stop_loss"),
         (Params(15, 5, 60, 20, 0.0004, 0.1, 0.0, "both"), Costs(), "twice the slippage"),
-        (Params(15, 5, 60, 20, 0.05, 0.1, 0.0, "both"), Costs(funding=0.0001), "no funding"),
         (Params(20, 5, 60, 20, 0.05, 0.1, 0.0, "both"), Costs(), "fast_tf is not in the space"),
         (Params(15, 5, 90, 20, 0.05, 0.1, 0.0, "both"), Costs(), "slow_tf is not in the space"),
         (Params(15, 4, 60, 20, 0.05, 0.1, 0.0, "both"), Costs(), "fast_period lies outside the space's 5-50"),

@@ -72,6 +72,17 @@ def test_nothing_is_a_cross_before_both_series_have_seen_their_period(simulate: 
     )
 
 
+def test_a_series_is_valid_from_the_window_on_that_completes_its_period(simulate: Simulate) -> None:
+    # averages 100, 100.4, 99.84, 101.5: the side would be -1 at bar 2, where four windows have not been seen yet
+    slow4 = Params(5, 1, 5, 4, 0.0, 0.0, 0.0, "both")
+    assert_trades(simulate(market([100, 101, 99, 104, 105, 106]), slow4, FREE, 1.0))
+    # averages 100, 99.6, 100.16, 98.5, 99.9: -1 at bar 3 is the first side, so the cross of bar 4 is one
+    assert_trades(
+        simulate(market([100, 99, 101, 96, 102, 102, 103]), slow4, FREE, 1.0),
+        Trade(5, 6, 1, 102, 103, 1 / 102, "end", False),
+    )
+
+
 def test_a_series_longer_than_the_data_never_trades(simulate: Simulate) -> None:
     backtest = simulate(market(ROUND), Params(5, 1, 5, 100, 0.0, 0.0, 0.0, "both"), FREE, 1.0)
     assert_trades(backtest)
