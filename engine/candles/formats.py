@@ -12,7 +12,7 @@ import polars as pl
 
 from ...state.errors import BadData
 from .json_table import read_json
-from .locate import COMPRESSED, FORMATS, format_of
+from .suffixes import COMPRESSED, FORMATS, format_of
 from .table import Place, Table, positional
 
 MAX_BYTES = 2 * 1024**3

@@ -7,17 +7,8 @@ from pathlib import Path
 from ...state.errors import BadConfig, BadData, InputGone
 from ...state.models.config import SYNTHETIC
 from ...state.symbols import FileName, means, parse_file_name, readings, synthetic_name
+from .suffixes import format_of, stem
 
-COMPRESSED = ".gz"
-FORMATS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".feather": "feather",
-    ".arrow": "feather",
-    ".ipc": "feather",
-    ".csv": "csv",
-    ".json": "json",
-}
 SHOWN = 8  # names listed in a refusal
 
 
@@ -71,18 +62,6 @@ def candle_files(folder: Path) -> list[Found]:
         raise BadData(f"{folder} cannot be listed ({error.strerror})", fix="make the folder readable") from error
     known = [(path, format_of(path)) for path in entries]
     return [Found(path, kind, parse_file_name(stem(path))) for path, kind in known if kind]
-
-
-def format_of(path: Path) -> str | None:
-    """`parquet`, `feather`, `csv` or `json` by the suffix (`.gz` aside), else None."""
-    name = path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
-    return FORMATS.get(name.suffix.lower())
-
-
-def stem(path: Path) -> str:
-    """The file's name without format and compression: `SOL_USDT-5m` of `SOL_USDT-5m.json.gz`."""
-    name = path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
-    return name.stem if name.suffix.lower() in FORMATS else name.name
 
 
 def _mode(path: Path) -> int:

@@ -8,7 +8,7 @@ import polars as pl
 from ...state.errors import BadConfig
 from ...state.files import make_folder, write_atomic
 from ..bars import Bars
-from .locate import stem
+from .suffixes import stem
 
 SUFFIX = ".parquet"
 
