@@ -95,8 +95,6 @@ def screen(
 
 def _refuse(market: Market, combos: Combos, costs: Costs) -> None:
     refuse_impossible(combos, costs, market.bars.base_minutes)
-    if costs.funding:
-        raise BadConfig("the screen knows no funding", fix="leave funding at 0, or simulate exactly")
     if len(combos) and int(combos[:, api.STOP_LOSS].min()) == 0:
         raise BadConfig("the screen needs a stop_loss above 0", fix="simulate this configuration exactly instead")
 
@@ -129,7 +127,7 @@ def _arrays(market: Market) -> tuple[Any, ...]:
     grid = tuple((g.at, g.fast, g.low, g.high, g.fast_window, g.slow_window) for g in grids)
     banks = tuple(bank.values for bank in market.fast), tuple(bank.values for bank in market.slow)
     pyramid = (prices.tiles, prices.low, prices.high, len(prices.day))
-    return grid, *banks, pyramid, (prices.day, prices.day_close)
+    return grid, *banks, pyramid, (prices.day, prices.charges, prices.day_close, prices.day_charges)
 
 
 @njit(cache=True, nogil=True)
@@ -147,7 +145,7 @@ def _screen_chunk(
     bar = np.empty(most + 1, dtype=np.int32)
     side = np.empty(most + 1, dtype=np.int8)
     orders = np.empty(most + 1, dtype=ORDER)
-    marks = np.empty(len(days[1]) + 1, dtype=np.float64)
+    marks = np.empty(len(days[2]) + 1, dtype=np.float64)
     held = np.full(4, -1, dtype=np.int32)
     count = 0
     for k in part:

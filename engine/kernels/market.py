@@ -19,6 +19,7 @@ from ..indicators import ema
 from ..strategies.mtf_ema import Space
 from ..timeframes import Windows, windows
 from .exact import day_slots
+from .reference import FUNDING_MS
 from .simd import BLOCK, LANES
 
 F32 = NDArray[np.float32]
@@ -60,15 +61,17 @@ class Prices:
     """Prices in tiles of 16 bars, so that what one exit needs lies together.
 
     tiles float64 [B * 48]: per tile 16 lows, 16 highs, 16 opens; bars past the end touch nothing. low, high float64
-    [B + 16]: extremes of each tile. day int32 [T]: index of the bar's UTC day. day_close float64 [D]: last close of
-    each day.
+    [B + 16]: extremes of each tile. day int32 [T]: index of the bar's UTC day. charges int32 [T]: funding times up to
+    each bar's open. day_close, day_charges float64 [D]: close of each day's last bar, and its funding times.
     """
 
     tiles: Floats
     low: Floats
     high: Floats
     day: I32
+    charges: I32
     day_close: Floats
+    day_charges: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +153,15 @@ def _prices(bars: Bars) -> Prices:
     )
     _, slot = day_slots(bars, 0)
     last = np.append(np.flatnonzero(slot[1:] != slot[:-1]), len(bars) - 1)
+    charges = bars.time // FUNDING_MS - bars.time[0] // FUNDING_MS
     return Prices(
         tiles=tiles.ravel(),
         low=_padded(tiles[:, 0].min(axis=1), count + LANES, np.inf),
         high=_padded(tiles[:, 1].max(axis=1), count + LANES, -np.inf),
         day=slot,
+        charges=charges.astype(np.int32),
         day_close=bars.close[last],
+        day_charges=charges[last].astype(np.float64),
     )
 
 

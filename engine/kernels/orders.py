@@ -135,25 +135,26 @@ def _look(tiles: Any, low: Any, high: Any, order: Any, lane: int, trailing: floa
 @njit(cache=True, nogil=True)
 def _settle(pyramid: Any, days: Any, money: Any, orders: Any, edges: Any, marks: Any, exits: Any) -> None:
     """Run the equity through the orders: daily marks, and the number of exits in each segment."""
-    fee, slippage, _, leverage = money
-    day, day_close = days
+    fee, slippage, funding, leverage = money
+    day, charges, day_close, day_charges = days
     bars = pyramid[3]
     equity, today, segment = 1.0, 0, 0
     marks[0] = 1.0
     for k in range(len(orders)):
         order = orders[k]
         s, pe = order.side, order.price
-        px = _fill(pyramid[0], order, bars, day_close[-1], slippage)
+        px, held_until = _fill(pyramid[0], order, bars, day_close[-1], slippage)
         entered = day[order.entry]
         while today < entered:
             today += 1
             marks[today] = equity
         left = day[min(order.exit, bars - 1)]
         slope = equity * leverage * s / pe
-        base = equity * (1.0 - leverage * s - leverage * fee)
+        charge = equity * leverage * s * funding
+        base = equity * (1.0 - leverage * s - leverage * fee) + charge * charges[order.entry]
         worst = 1.0
         for d in range(today, left):
-            marks[d + 1] = base + slope * day_close[d]
+            marks[d + 1] = base + slope * day_close[d] - charge * day_charges[d]
             worst = min(worst, marks[d + 1])
         if worst <= 0.0:
             left = today
@@ -161,7 +162,8 @@ def _settle(pyramid: Any, days: Any, money: Any, orders: Any, edges: Any, marks:
                 left += 1
             equity = 0.0
         else:
-            equity = max(equity * (1.0 + leverage * (s * (px / pe - 1.0) - fee * (1.0 + px / pe))), 0.0)
+            paid = charge * (charges[held_until] - charges[order.entry])
+            equity = max(equity * (1.0 + leverage * (s * (px / pe - 1.0) - fee * (1.0 + px / pe))) - paid, 0.0)
         today = left
         while edges[segment + 1] <= left:
             segment += 1
@@ -173,23 +175,23 @@ def _settle(pyramid: Any, days: Any, money: Any, orders: Any, edges: Any, marks:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _fill(tiles: Any, order: Any, bars: int, last_close: float, slippage: float) -> float:
-    """The price at which the order's position is closed."""
+def _fill(tiles: Any, order: Any, bars: int, last_close: float, slippage: float) -> Any:
+    """(price at which the order's position is closed, last bar whose open it was still held at)."""
     s, j = order.side, order.exit
     leave = 1.0 - s * slippage
     if j == bars:
-        return last_close * leave
+        return last_close * leave, bars - 1
     at = j // LANES * TILE + j % LANES
     opened = tiles[at + 2 * LANES]
     if j == order.end:
-        return opened * leave
+        return opened * leave, j - 1
     if j > order.entry:
         if s * opened <= order.trail:
-            return opened * leave
+            return opened * leave, j - 1
         if s * opened >= order.take:
-            return opened
+            return opened, j - 1
     worst = tiles[at] if s > 0 else tiles[at + LANES]
-    return s * order.trail * leave if s * worst <= order.trail else s * order.take
+    return (s * order.trail * leave if s * worst <= order.trail else s * order.take), j
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

@@ -210,7 +210,7 @@ def _list(
         if order.exit == order.end:
             out[k].reason = SIGNAL if order.end < bars else END
         else:  # a stop in force lies below the take, and so does every fill of it
-            taken = order.side * _fill(pyramid[0], order, bars, 0.0, slippage) >= order.take
+            taken = order.side * _fill(pyramid[0], order, bars, 0.0, slippage)[0] >= order.take
             out[k].reason = TAKE if taken else STOP
     return placed
 

@@ -8,7 +8,9 @@ import pytest
 
 from btswarm.engine.costs import Costs
 from btswarm.engine.kernels import cpu
+from btswarm.engine.kernels.exact import simulate
 from btswarm.engine.kernels.market import Market
+from btswarm.engine.metrics import metrics
 from btswarm.engine.strategies.api import Combos, Params, combos_of
 from btswarm.engine.strategies.mtf_ema import draw, space_for
 from btswarm.state.errors import BadConfig
@@ -153,3 +155,14 @@ def test_what_it_cannot_screen_is_refused(prepared: Market, params: Params, cost
 def test_a_space_that_does_not_fit_the_bars_is_refused() -> None:
     with pytest.raises(BadConfig, match="timeframe 15 is no multiple of the data's 10 minutes"):
         cpu.prepare(walk(days=3, minutes=10), SPACE)
+
+
+@pytest.mark.parametrize("funding", [0.0003, -0.001])
+def test_funding_is_charged_as_the_exact_simulator_charges_it(prepared: Market, combos: Combos, funding: float) -> None:
+    costs = Costs(funding=funding)
+    screened = cpu.screen(prepared, combos[:100], costs, 2.0)
+    for k, row in enumerate(combos[:100]):
+        exact = metrics(simulate(prepared.bars, Params.from_row(row), costs, 2.0))
+        assert screened.trades[k] == exact["total_trades"]
+        assert screened.total_return[k] == pytest.approx(exact["total_return"], abs=1e-12)
+        assert screened.max_drawdown_daily[k] == pytest.approx(exact["max_drawdown_daily"], abs=1e-12)
