@@ -113,7 +113,6 @@ class TestMarks:
         backtest = simulate(market([*TURN_UP, 102, 95, 96, 97]), params(direction="long"), FREE, 1.0)
         assert backtest.max_drawdown == about(1 - 95 / 102)
 
-
     def test_a_fall_on_the_very_first_bar_counts_from_the_start(self, simulate: Simulate) -> None:
         bars = market([*TURN_UP, (102, 102, 100.8, 101.49), 103])
         backtest = simulate(bars, params(), FREE, 1.0, trade_from=3)

@@ -144,6 +144,28 @@ def test_averages_that_meet_only_within_float32_are_decided_in_float64() -> None
     assert assert_screen_equals_exact(bars, space, small_combos(space, 5, 40), Costs(0.0, 0.0)) > 1000
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_in_long_trends_a_side_is_kept_over_whole_blocks_and_turns_anywhere_in_them(seed: int) -> None:
+    """Sides are compared 64 points at a time: here many blocks have one side only, and turns fall on their edges."""
+    rng = np.random.default_rng(seed)
+    ways = np.repeat(np.where(np.arange(40) % 2, 1.0, -1.0), rng.choice([64, 128, 65, 63, 200, 31], 40))
+    close = 1000.0 + np.cumsum(ways + rng.choice([-0.25, 0.0, 0.25], len(ways)))
+    bars = market(list(close))
+    space = small_space(5, leverage=1.0)
+    assert assert_screen_equals_exact(bars, space, small_combos(space, seed, 60), Costs()) > 500
+
+
+def test_the_first_side_is_no_cross_wherever_in_a_block_it_stands() -> None:
+    """Slow averages of 60 to 70 bars become valid on both sides of the edge of the first 64 points, and on it."""
+    bars = random_market(4, 600, 5, gaps=0.0)
+    space = small_space(5).model_copy(update={"slow_period": (60, 70)})
+    combos = small_combos(space, 4, 88)
+    combos[:, api.SLOW_PERIOD] = np.repeat(np.arange(60, 71), 8)
+    combos[:, api.SLOW_TF], combos[:, api.FAST_TF] = 5, 5
+    combos[:, api.DIRECTION] = 0
+    assert assert_screen_equals_exact(bars, space, combos, Costs()) > 500
+
+
 @pytest.mark.parametrize("scale", [1e-7, 1e-3, 1e6])
 def test_prices_of_any_size_are_decided_alike(scale: float) -> None:
     bars = random_market(9, 1500, 15)
