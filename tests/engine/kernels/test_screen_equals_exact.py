@@ -94,13 +94,14 @@ def exits_in(backtest: Backtest, bars: Bars, edges: Ints) -> list[int]:
     seed=st.integers(0, 2**32 - 1),
     slippage=st.sampled_from([0.0, 0.0002, 0.02]),
     fee=st.sampled_from([0.0, 0.0005]),
+    funding=st.sampled_from([0.0, 0.0, 0.0001, -0.0001]),
     leverage=st.sampled_from([1.0, 2.0, 3.0]),
 )
 def test_on_random_small_markets_every_decision_is_equal(
-    bars: Bars, seed: int, slippage: float, fee: float, leverage: float
+    bars: Bars, seed: int, slippage: float, fee: float, funding: float, leverage: float
 ) -> None:
     space = small_space(bars.base_minutes, leverage)
-    assert_screen_equals_exact(bars, space, small_combos(space, seed, 12), Costs(fee=fee, slippage=slippage))
+    assert_screen_equals_exact(bars, space, small_combos(space, seed, 12), Costs(fee, slippage, funding))
 
 
 @pytest.mark.parametrize(
