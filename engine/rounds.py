@@ -99,7 +99,7 @@ def prune(results: Path, keep: int, published: set[int]) -> list[int]:
     removed = []
     for number in old:
         folder = lane_folder(results, number)
-        if folder.is_dir():
+        if (folder / ROUND_FILE).is_file():
             removed.append(number)
         with contextlib.suppress(OSError):
             (folder / ROUND_FILE).unlink(missing_ok=True)
@@ -128,8 +128,12 @@ def _numbers(results: Path) -> list[int]:
 
 
 def _new_number(results: Path) -> int:
+    """The next number, its folder made; the last one if a kill left nothing but folders there."""
     folder = make_folder(results / ROUNDS)
-    number = max(_numbers(results), default=0) + 1
+    last = max(_numbers(results), default=0)
+    if last and not any(path.is_file() for path in (folder / str(last)).rglob("*")):
+        return last
+    number = last + 1
     while not claim_folder(folder / str(number)):
         number += 1
     return number

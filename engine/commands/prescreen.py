@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     for name in ("combos", "top_k"):
         if getattr(options, name) < 1:
             raise BadConfig(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
-    if options.seed < 0 or (options.threads or 1) < 1:
+    if options.seed < 0 or (options.threads is not None and options.threads < 1):
         raise BadConfig("--seed must not be negative, and --threads at least 1")
     from ...state.config import load as load_settings
 
