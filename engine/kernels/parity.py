@@ -29,6 +29,7 @@ DECISION = np.dtype([("entry", np.int64), ("exit", np.int64), ("side", np.int8),
 
 Decisions = NDArray[np.void]
 Screen = Callable[..., Screened]
+Listing = Callable[[Market, Combos, Costs, Screened], list[Decisions]]
 
 TOP = 500
 MARGIN_SHARE = 50  # one combo more than the top K is re-evaluated for every 50 of K: 10 for 500
@@ -103,72 +104,6 @@ class Parity:
         return lines
 
 
-def parity(
-    market: Market,
-    combos: int,
-    seed: int,
-    *,
-    costs: Costs | None = None,
-    threads: int = 1,
-    top: int = TOP,
-    min_trades: int = 30,
-    screen: Screen = cpu.screen,
-) -> Parity:
-    """Compare `screen` with the exact simulator on random combos of the market's space.
-
-    The figures of the top are taken among combos that are feasible (trades, daily drawdown) for each of the two.
-    """
-    costs = costs or Costs()
-    space, bars = market.space, market.bars
-    drawn = draw(space, seed, 0, combos)
-    screened = screen(market, drawn, costs, space.leverage, threads=threads)
-    listed = decisions(market, drawn, costs, screened)
-    exactly = [exact.simulate(bars, Params.from_row(row), costs, space.leverage) for row in drawn]
-    truth = _as_screened(exactly)
-    difference = _differences(screened.sharpe, truth.sharpe)
-    equal = [same_decisions(one, two) for one, two in zip(listed, exactly, strict=True)]
-    wanted = _ranking(truth, space.max_drawdown, min_trades)[: min(top, max(1, combos // 10))]
-    margin = -(-len(wanted) // MARGIN_SHARE)
-    found = _ranking(screened, space.max_drawdown, min_trades)[: len(wanted) + margin]
-    return Parity(
-        symbol=bars.symbol,
-        mode=space.mode,
-        first_ms=int(bars.time[0]),
-        last_ms=int(bars.time[-1]),
-        bars=len(bars),
-        missing_bars=int((bars.time[-1] - bars.time[0]) // bars.base_ms) + 1 - len(bars),
-        combos=combos,
-        seed=seed,
-        trades=int(truth.trades.sum()),
-        trade_counts_equal=float(np.mean(screened.trades == truth.trades)),
-        trades_equal=float(np.mean(equal)),
-        sharpe_within_1e_3=float(np.mean(difference <= 1e-3)),
-        sharpe_difference={str(q): float(np.quantile(difference, q, method="higher")) for q in QUANTILES},
-        largest_return_difference=float(np.max(np.abs(screened.total_return - truth.total_return))),
-        largest_drawdown_difference=float(np.max(np.abs(screened.max_drawdown_daily - truth.max_drawdown_daily))),
-        top=len(wanted),
-        margin=margin,
-        top_kept=len(np.intersect1d(wanted, found)),
-    )
-
-
-def around_widest_gap(bars: Bars, days: float) -> Bars | None:
-    """Bars of about `days` days with the widest gap in the middle; None when no bar is missing."""
-    steps = np.diff(bars.time)
-    widest = int(np.argmax(steps)) if len(steps) else 0
-    if not len(steps) or steps[widest] == bars.base_ms:
-        return None
-    half = round(days * 86_400_000 / 2)
-    first, last = np.searchsorted(bars.time, [bars.time[widest] - half, bars.time[widest + 1] + half])
-    return bars.slice(int(first), int(last))
-
-
-def same_decisions(listed: Decisions, backtest: Backtest) -> bool:
-    """Every entry bar, exit bar, side and reason is equal."""
-    trades = backtest.trades
-    return len(listed) == len(trades) and all(np.array_equal(listed[n], trades[n]) for n in DECISION.names or ())
-
-
 def decisions(market: Market, combos: Combos, costs: Costs, screened: Screened) -> list[Decisions]:
     """What the CPU screen decided about each combo: DECISION arrays, as long as its counts of trades.
 
@@ -213,6 +148,73 @@ def _list(
             taken = order.side * _fill(pyramid[0], order, bars, 0.0, slippage)[0] >= order.take
             out[k].reason = TAKE if taken else STOP
     return placed
+
+
+def parity(
+    market: Market,
+    combos: int,
+    seed: int,
+    *,
+    costs: Costs | None = None,
+    threads: int = 1,
+    top: int = TOP,
+    min_trades: int = 30,
+    screen: Screen = cpu.screen,
+    listing: Listing = decisions,
+) -> Parity:
+    """Compare `screen`, whose trades `listing` tells, with the exact simulator on random combos of the market's space.
+
+    The figures of the top are taken among combos that are feasible (trades, daily drawdown) for each of the two.
+    """
+    costs = costs or Costs()
+    space, bars = market.space, market.bars
+    drawn = draw(space, seed, 0, combos)
+    screened = screen(market, drawn, costs, space.leverage, threads=threads)
+    listed = listing(market, drawn, costs, screened)
+    exactly = [exact.simulate(bars, Params.from_row(row), costs, space.leverage) for row in drawn]
+    truth = _as_screened(exactly)
+    difference = _differences(screened.sharpe, truth.sharpe)
+    equal = [same_decisions(one, two) for one, two in zip(listed, exactly, strict=True)]
+    wanted = _ranking(truth, space.max_drawdown, min_trades)[: min(top, max(1, combos // 10))]
+    margin = -(-len(wanted) // MARGIN_SHARE)
+    found = _ranking(screened, space.max_drawdown, min_trades)[: len(wanted) + margin]
+    return Parity(
+        symbol=bars.symbol,
+        mode=space.mode,
+        first_ms=int(bars.time[0]),
+        last_ms=int(bars.time[-1]),
+        bars=len(bars),
+        missing_bars=int((bars.time[-1] - bars.time[0]) // bars.base_ms) + 1 - len(bars),
+        combos=combos,
+        seed=seed,
+        trades=int(truth.trades.sum()),
+        trade_counts_equal=float(np.mean(screened.trades == truth.trades)),
+        trades_equal=float(np.mean(equal)),
+        sharpe_within_1e_3=float(np.mean(difference <= 1e-3)),
+        sharpe_difference={str(q): float(np.quantile(difference, q, method="higher")) for q in QUANTILES},
+        largest_return_difference=float(np.max(np.abs(screened.total_return - truth.total_return))),
+        largest_drawdown_difference=float(np.max(np.abs(screened.max_drawdown_daily - truth.max_drawdown_daily))),
+        top=len(wanted),
+        margin=margin,
+        top_kept=len(np.intersect1d(wanted, found)),
+    )
+
+
+def around_widest_gap(bars: Bars, days: float) -> Bars | None:
+    """Bars of about `days` days with the widest gap in the middle; None when no bar is missing."""
+    steps = np.diff(bars.time)
+    widest = int(np.argmax(steps)) if len(steps) else 0
+    if not len(steps) or steps[widest] == bars.base_ms:
+        return None
+    half = round(days * 86_400_000 / 2)
+    first, last = np.searchsorted(bars.time, [bars.time[widest] - half, bars.time[widest + 1] + half])
+    return bars.slice(int(first), int(last))
+
+
+def same_decisions(listed: Decisions, backtest: Backtest) -> bool:
+    """Every entry bar, exit bar, side and reason is equal."""
+    trades = backtest.trades
+    return len(listed) == len(trades) and all(np.array_equal(listed[n], trades[n]) for n in DECISION.names or ())
 
 
 def _as_screened(backtests: list[Backtest]) -> Screened:
