@@ -48,6 +48,7 @@ def run(
     is left, NoPermission when another run holds the results root.
     """
     began = time.perf_counter()
+    stop.check()
     plan.check()
     markets = load_markets(plan, stop)
     with rounds.only_run(plan.results):
@@ -65,8 +66,8 @@ def load_markets(plan: Plan, stop: Stop) -> list[Market]:
     """The candles of every symbol. Raises the first refusal when there are none at all."""
     markets: dict[str, Market] = {}
     for asked in plan.symbols or ("",):
-        stop.check()
         market = _load(plan, asked)
+        stop.check()  # first: a terminal's Ctrl-C also reaches the process that reads the candles
         markets.setdefault(market.symbol, market)
     errors = [market.error for market in markets.values() if market.error]
     if len(errors) == len(markets):

@@ -126,7 +126,13 @@ def _decode_apart(path: Path, symbol: str) -> tuple[dict[str, Any], memoryview]:
     environment = {**os.environ, **FEW_THREADS, "RUST_BACKTRACE": "0"}
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=DEADLINE_S, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment,
+            timeout=DEADLINE_S,
+            check=False,
+            process_group=0,  # a terminal's Ctrl-C is for us to judge
         )
     except subprocess.TimeoutExpired as error:
         raise BadData(f"{path}: not decoded within {DEADLINE_S} s", fix="give fewer years") from error

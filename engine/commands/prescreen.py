@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...state.models.artifacts import Phase0
     from ...state.models.jobs import Job
     from ..bars import Bars
+    from ..stopping import Stop
 
 RESULTS = "results"  # of a stage run alone, in the working folder
 SHOWN = 10
@@ -30,12 +31,10 @@ def main(argv: list[str]) -> int:
             raise BadConfig(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
     if options.seed < 0 or (options.threads is not None and options.threads < 1):
         raise BadConfig("--seed must not be negative, and --threads at least 1")
-    from ...state.config import load as load_settings
+    from ..stopping import Stop, leave_now, listening
 
-    settings = load_settings(options.config)
-    everything = load_data(options)
-    job = _job(options, settings, everything)
-    path = _run(options, job, everything)
+    with listening(Stop(), leave_now) as stop:
+        path = _run(options, stop)
     from ..artifacts import read_phase0
 
     _print(read_phase0(path), path, as_json=options.json)
@@ -75,17 +74,20 @@ def _job(options: argparse.Namespace, settings: "Settings", everything: "Bars") 
     )
 
 
-def _run(options: argparse.Namespace, job: "Job", everything: "Bars") -> Path:
+def _run(options: argparse.Namespace, stop: "Stop") -> Path:
+    from ...state.config import load as load_settings
     from ..reporters import Relay
     from ..stages import run_stage
-    from ..stopping import Stop, leave_now, listening
 
+    settings = load_settings(options.config)
+    everything = load_data(options)
+    stop.check()
+    job = _job(options, settings, everything)
     display = display_of(options)
     if everything.synthetic:
         display.say("SYNTHETIC DATA: an invented market")
     try:
-        with listening(Stop(), leave_now) as stop:
-            return run_stage(job, everything, Relay(stop, display.begin(f"{job.symbol} {job.mode}")))[0]
+        return run_stage(job, everything, Relay(stop, display.begin(f"{job.symbol} {job.mode}")))[0]
     finally:
         display.close()
 

@@ -1,6 +1,7 @@
 """`btswarm run`: the whole pipeline in the foreground, from candles to validated configurations."""
 
 import argparse
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ from .shared import add_config, add_json
 
 if TYPE_CHECKING:
     from ...state.config import Settings
+    from ...state.models.rounds import Summary
     from ..plan import Plan
     from ..reporters import Display
+    from ..stopping import Stop
 
 EPILOG = """\
 Options that are left out come from btswarm.toml. Without any data path the market is an invented one, and every output
@@ -22,9 +25,30 @@ says so. Interrupted and started again with the same options, the run goes on wh
 def main(argv: list[str]) -> int:
     """Run the plan and print the summary. Returns its exit code."""
     options = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no dash shall not cost the summary
+    from ..stopping import Stop, leave_now, listening
+
+    # Before the heavy imports: a library that is interrupted while it loads takes that for damage.
+    with listening(Stop(), leave_now, _stopping) as stop:
+        told = _run(options, stop)
+    if options.json:
+        sys.stdout.write(told.model_dump_json(indent=2) + "\n")
+    else:
+        from ..summary_text import console, show
+
+        show(console(sys.stdout), told)
+    return told.exit_code
+
+
+def _stopping(name: str) -> None:
+    print(f"{name}: stopping; once more to leave at once", file=sys.stderr)
+
+
+def _run(options: argparse.Namespace, stop: "Stop") -> "Summary":
     from ...state.config import load
     from .. import pipeline
-    from ..stopping import Stop, leave_now, listening
 
     settings = load(options.config)
     plan = plan_of(options, settings)
@@ -33,21 +57,11 @@ def main(argv: list[str]) -> int:
         display.say("SYNTHETIC DATA: this runs on an invented market; --data-path names real candles")
     if plan.backend.note:
         display.say(plan.backend.note)
+    floor_mb = settings.config.disk.floor_mb
     try:
-        with listening(
-            Stop(), leave_now, lambda name: display.say(f"{name}: stopping; once more to leave at once")
-        ) as stop:
-            floor_mb = settings.config.disk.floor_mb
-            told = pipeline.run(plan, display, stop, new_round=options.new_round, floor_mb=floor_mb)
+        return pipeline.run(plan, display, stop, new_round=options.new_round, floor_mb=floor_mb)
     finally:
         display.close()
-    if options.json:
-        sys.stdout.write(told.model_dump_json(indent=2) + "\n")
-    else:
-        from ..summary_text import console, show
-
-        show(console(sys.stdout), told)
-    return told.exit_code
 
 
 def plan_of(options: argparse.Namespace, settings: "Settings") -> "Plan":

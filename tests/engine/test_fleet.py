@@ -42,7 +42,7 @@ def instead(monkeypatch: pytest.MonkeyPatch, home: Path, text: str) -> None:
     script = home / "worker.sh"
     script.write_text(f'#!/bin/sh\nfolder=$(dirname "$4")\n{text}\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(fleet.sys, "executable", str(script))
+    monkeypatch.setattr(sys, "executable", str(script))
 
 
 def living() -> list[psutil.Process]:
