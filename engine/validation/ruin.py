@@ -23,9 +23,10 @@ def ruin_probability(mu: float, sigma: float, barrier: float, years: float | Non
     if years is None:
         return 1.0 if mu <= 0 else math.exp(-2.0 * mu * barrier / sigma**2)
     spread = sigma * math.sqrt(years)
-    reflected = math.exp(-2.0 * mu * barrier / sigma**2)
     below = norm.cdf((-barrier - mu * years) / spread)
-    return float(below + reflected * norm.cdf((-barrier + mu * years) / spread))
+    # a product of what overflows and what vanishes when a steady loss outweighs the volatility: taken in logs
+    reflected = math.exp(-2.0 * mu * barrier / sigma**2 + norm.logcdf((-barrier + mu * years) / spread))
+    return min(1.0, float(below + reflected))
 
 
 def gamblers_ruin(p_win: float, units: int) -> float:

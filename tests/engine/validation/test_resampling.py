@@ -116,6 +116,15 @@ def test_ruin_in_closed_form_is_what_simulated_paths_show() -> None:
     assert ruin_probability(0.1, 0.5, 0.5, 1.0) == pytest.approx(hit, abs=0.03)
 
 
+@pytest.mark.parametrize("sigma", [1e-1, 1e-2, 1e-3, 1e-6])
+def test_a_steady_loss_that_outweighs_the_volatility_is_certain_ruin_and_no_overflow(sigma: float) -> None:
+    assert ruin_probability(-3.0, sigma, 0.5, 1.0) == pytest.approx(1.0)
+    assert ruin_probability(-0.1, sigma, 0.5, 1.0) == pytest.approx(0.0, abs=1e-4)
+    steady = np.random.default_rng(0).normal(-0.0004, 0.0003, 400)  # what costs leave of a market that hardly moves
+    assert ruin_with_uncertainty(steady, 0.05, 1.0, 500, 1) == pytest.approx(1.0)
+    assert ruin_with_uncertainty(steady, 0.5, 1.0, 500, 1) == pytest.approx(0.0, abs=1e-9)
+
+
 def test_uncertainty_about_drift_and_volatility_raises_the_probability_of_ruin() -> None:
     r = np.random.default_rng(0).normal(0.001, 0.01, 100)
     logs = np.log1p(r)
