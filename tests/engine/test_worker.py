@@ -301,8 +301,11 @@ process.wait()
     until(screening(path), parent)
     parent.kill()
     parent.wait()
-    psutil.wait_procs([child], timeout=30)
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    _, alive = psutil.wait_procs([child], timeout=30)
+    orphans = [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+    for orphan in orphans:
+        orphan.kill()
+    assert not orphans
 
 
 def test_progress_that_cannot_be_written_fails_nobody(tmp_path: Path, data: Path) -> None:
