@@ -73,6 +73,7 @@ def prepare(job: Job, bars: Bars) -> Case:
     config = read_model(path, BestConfig)
     cut = split_for(bars, job.train_from, job.train_to)
     space, costs = mtf_ema.space_for(job.mode, job.space), Costs(**job.costs.model_dump())
+    seed, size = _combos_of_the_round(job, space.sha256)
     subject = compute.Subject(
         training=cut.training(bars),
         space=space,
@@ -81,11 +82,10 @@ def prepare(job: Job, bars: Bars) -> Case:
         min_trades=job.min_trades,
         paths=job.volume.paths,
         seed=job.seed,
-        tried=job.volume.combos,
+        tried=size,
         threads=max(1, int(job.claims.cpus)),
     )
     _refuse_foreign(path, config, subject)
-    seed, size = _combos_of_the_round(job, space.sha256)
     return Case(job, bars, cut, config, subject, seed, min(size, MOST))
 
 

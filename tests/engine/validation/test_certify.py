@@ -98,9 +98,11 @@ def test_the_stage_on_real_candles_takes_its_combos_from_the_prescreen(market_da
     (path,) = run_stage(job, bars, Silent())
     best = read_model(path, Phase0).rows[0]
     leave_candidate(tmp_path, cut.training(bars), Params.parse(best.params), space=space_for("aggressive"))
-    validate.run(job.model_copy(update={"stage": "validate", "seed": 0}), bars, Silent())
+    another = job.volume.model_copy(update={"combos": 9_000})  # a plan may have changed since
+    validate.run(job.model_copy(update={"stage": "validate", "seed": 0, "volume": another}), bars, Silent())
     found = read_model(tmp_path / "validation.json", Validation)
     assert (found.sample.seed, found.sample.combos) == (5, 600)
+    assert found.deflated_sharpe.figures["combos_tried"].value == 600
     assert found.training == best.metrics
     assert found.counts.volume == {"prescreen": 600}
     assert found.holdout.metrics is not None
