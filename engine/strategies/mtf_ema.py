@@ -22,6 +22,11 @@ BLOCK = 1 << 16  # combos are drawn in blocks of this many, each from its own se
 
 Range = tuple[int, int]
 
+MOST = dict.fromkeys(("fast_period", "slow_period"), api.MAX_PERIOD) | dict.fromkeys(
+    ("stop_loss", "take_profit", "trailing_stop"), api.TICKS - 1
+)
+"""The largest value of each range: what a space holds can be written down and read again as a configuration."""
+
 
 class Space(BaseModel):
     """The parameter space of one mode. Ranges are inclusive; exits in units of 1e-4."""
@@ -42,12 +47,17 @@ class Space(BaseModel):
 
     @model_validator(mode="after")
     def _has_points(self) -> "Space":
-        for name in ("fast_period", "slow_period", "stop_loss", "take_profit", "trailing_stop"):
+        for name, most in MOST.items():
             low, high = getattr(self, name)
-            if not 1 <= low <= high:
-                raise ValueError(f"{name} must be a range from at least 1, low first, not {low}-{high}")
-        if not self.fast_tf or not self.slow_tf:
-            raise ValueError("fast_tf and slow_tf need at least one timeframe")
+            if not 1 <= low <= high <= most:
+                raise ValueError(f"{name} must be a range between 1 and {most}, low first, not {low}-{high}")
+        for name in ("fast_tf", "slow_tf"):
+            chosen = getattr(self, name)
+            if not chosen or min(chosen) < 1 or max(chosen) > api.MAX_TF_MINUTES or len(set(chosen)) < len(chosen):
+                raise ValueError(
+                    f"{name} must be timeframes from 1 to {api.MAX_TF_MINUTES} minutes, at least one, each once, "
+                    f"not {list(chosen)}"
+                )
         if min(self.fast_tf) * self.fast_period[0] >= max(self.slow_tf) * self.slow_period[1]:
             raise ValueError("no fast EMA of this space is faster than a slow one")
         return self
@@ -79,6 +89,8 @@ def space_for(mode: str, override: dict[str, Any] | None = None) -> Space:
     """The default space of `mode` with the plan's overrides on top. Raises BadConfig."""
     if mode not in DEFAULTS:
         raise BadConfig(f"unknown mode {mode!r}", fix=f"choose one of {', '.join(MODES)}")
+    if (override or {}).get("mode", mode) != mode:
+        raise BadConfig(f"[space.{mode}] mode: it cannot be renamed", fix="leave mode out")
     try:
         return Space(**{**DEFAULTS[mode].model_dump(), **(override or {})})
     except ValidationError as error:

@@ -133,11 +133,26 @@ class TestSpace:
             ({"stop": (1, 2)}, "stop"),
             ({"max_drawdown": 2}, "max_drawdown"),
             ({"fast_tf": (10_000,), "slow_tf": (15,)}, "faster"),
+            ({"take_profit": (200, 10_000)}, "take_profit"),  # 100 %: no configuration may have it
+            ({"trailing_stop": (100, 20_000)}, "trailing_stop"),
+            ({"slow_period": (20, 10_001)}, "slow_period"),
+            ({"slow_period": (20, 2**40)}, "slow_period"),
+            ({"slow_tf": (60, 20_160)}, "slow_tf"),
+            ({"fast_tf": (0, 15)}, "fast_tf"),
+            ({"fast_tf": (15, 15)}, "fast_tf"),
+            ({"mode": "aggressive"}, "mode"),
         ],
     )
     def test_an_override_that_makes_no_space_is_refused(self, override: dict[str, Any], named: str) -> None:
         with pytest.raises(BadConfig, match=named):
             space_for("balanced", override)
+
+    def test_the_widest_space_holds_only_what_can_be_written_and_read_again(self) -> None:
+        exits = dict.fromkeys(("stop_loss", "take_profit", "trailing_stop"), (1, 9_999))
+        periods = dict.fromkeys(("fast_period", "slow_period"), (1, 10_000))
+        widest = space_for("balanced", {**exits, **periods, "fast_tf": (1, 10_080), "slow_tf": (1, 10_080)})
+        for row in draw(widest, 0, 0, 200):
+            assert (Params.parse(Params.from_row(row).as_dict()).to_row() == row).all()
 
     def test_an_unknown_mode_is_refused_with_the_known_ones(self) -> None:
         with pytest.raises(BadConfig, match="unknown mode 'wild'"):
