@@ -32,7 +32,7 @@ initial equity. reason: index into REASONS. at_open: the exit was at the bar's o
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """`day` int64 [D] days since 1970, `equity` float64 [D] marks at each day's last close, `bars` how many were traded.
+    """`day` int64 [D] days since 1970, `equity` float64 [D] marks at each day's last close, `bars` how many count.
 
     `max_drawdown`: the largest fall of equity at bar closes from its running peak, as a positive fraction.
     """

@@ -54,7 +54,7 @@ class Phase0Header(_Model):
 
 
 class Phase0Row(_Model):
-    """`combo`: its number in the stream of the header's seed. `metrics`: exact. `screened_sharpe`: as the screen saw it."""
+    """`combo`: its number in the stream of the header's seed. `metrics`: exact, `screened_sharpe`: the screen's."""
 
     rank: int
     combo: int
