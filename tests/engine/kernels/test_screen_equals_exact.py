@@ -196,6 +196,17 @@ def test_ruin_at_a_daily_mark_ends_the_trading() -> None:
     assert (len(backtest.trades), backtest.equity[-1]) == (1, 0.0)
 
 
+def test_exactly_nothing_left_at_a_daily_mark_is_ruin() -> None:
+    lost = (99.0, 150.0, 99.0, 150.0)
+    bars = market([100.0, 101.0, 99.0, (100.0, 100.0, 99.0, 99.0), lost, 120.0, 90.0], minutes=1440)
+    space = small_space(1440).model_copy(update={"stop_loss": (1, 9000)})
+    combos = api.combos_of([Params(1440, 1, 1440, 2, 0.6, 0.0, 0.0, "short")])
+    screened = cpu.screen(cpu.prepare(bars, space), combos, Costs(0.0, 0.0), space.leverage)
+    backtest = exact.simulate(bars, Params.from_row(combos[0]), Costs(0.0, 0.0), space.leverage)
+    assert screened.total_return.tolist() == [-1.0]  # short of 100 at twice the equity, marked at 150
+    assert (screened.trades.tolist(), len(backtest.trades), backtest.equity[-1]) == ([1], 1, 0.0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("symbol", ["SOLUSDT", "BTCUSDT"])
