@@ -9,6 +9,7 @@ import numpy as np
 from ..bars import Floats
 
 NULL_HYPOTHESIS = "the order of the trades is exchangeable"
+CHUNK = 1000  # orders held in memory at once
 
 
 def fall(steps: Floats) -> Floats:
@@ -28,5 +29,8 @@ def shuffled_drawdowns(net_returns: Floats, paths: int, seed: int) -> Floats:
         return np.ones(paths)
     rng = np.random.default_rng(seed)
     steps = np.log1p(net_returns)
-    orders = rng.permuted(np.broadcast_to(steps, (paths, len(steps))), axis=1)
-    return -np.expm1(-fall(orders))
+    drawdowns = np.empty(paths)
+    for start in range(0, paths, CHUNK):
+        part = drawdowns[start : start + CHUNK]
+        part[:] = -np.expm1(-fall(rng.permuted(np.broadcast_to(steps, (len(part), len(steps))), axis=1)))
+    return drawdowns

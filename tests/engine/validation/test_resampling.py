@@ -1,6 +1,7 @@
 """Bootstrap, shuffles and shifts: seeded, and converging to what theory says."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -100,6 +101,17 @@ def test_shuffling_keeps_what_was_earned_and_spreads_the_drawdown() -> None:
     own = -np.expm1(-fall(np.log1p(net)))
     equity = np.cumprod(1 + net)
     assert own == pytest.approx(np.max(1 - equity / np.maximum(np.maximum.accumulate(equity), 1)))
+
+
+def test_more_shuffles_begin_with_the_same_ones_and_hold_few_orders_at_once() -> None:
+    net = np.random.default_rng(0).normal(0.01, 0.05, 2000)
+    tracemalloc.start()
+    drawn = shuffled_drawdowns(net, 4000, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert drawn[:1000].tolist() == shuffled_drawdowns(net, 1000, 1).tolist()
+    assert np.unique(drawn).size == 4000
+    assert peak < 4000 * 2000 * 8 * 2, "all orders at once take four such arrays"
 
 
 def test_positions_at_the_right_times_beat_nearly_all_shifts_and_constant_ones_none() -> None:
