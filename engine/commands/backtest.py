@@ -86,7 +86,10 @@ def _read_params(path: Path) -> list[Any]:
 
 
 def _enter_exposure(everything: Bars, shown: Bars, config: Path | None, count: int) -> None:
-    """Results on bars of the sealed hold-out are entered in the ledger before they are shown."""
+    """Results on bars of the sealed hold-out are entered in the ledger before they are shown.
+
+    Also where the days do not suffice for a verdict yet: with more of them these will be in the hold-out still.
+    """
     from ...state.config import load as load_config
     from ...state.files import make_folder
     from ..ledger import Ledger
@@ -98,7 +101,7 @@ def _enter_exposure(everything: Bars, shown: Bars, config: Path | None, count: i
         cut = split(everything)
     except BadData:  # too short to ever have a hold-out
         return
-    if cut.sufficient and shown.time[-1] >= cut.holdout.from_ms:
+    if len(cut.holdout) and shown.time[-1] >= cut.holdout.from_ms:
         path = load_config(config).roots.ledger
         make_folder(path.parent)
         Ledger(path).enter_exposure(shown, cut, stage="backtest", volume=count)
