@@ -12,6 +12,8 @@ from ..state.errors import BadConfig, GpuUnavailable
 
 ENGINES = ("auto", "cpu", "gpu")
 CPU = -1
+OVERSUBSCRIPTION = 4  # threads or processes per core; beyond it a host only swaps, and one slip of a digit ends it
+LEAST_PARALLEL = 8
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,14 @@ def cores(root: Path = Path("/")) -> int:
     """Cores this process may use: the smaller of its affinity and its control groups' quotas, at least 1."""
     quota = min((_quota(folder) for folder in _control_groups(root)), default=math.inf)
     return max(1, int(min(len(os.sched_getaffinity(0)), quota)))
+
+
+def parallel(name: str, value: int) -> int:
+    """`value` threads or worker processes. Raises BadConfig below 1, or for far more than this host has cores."""
+    most = max(LEAST_PARALLEL, OVERSUBSCRIPTION * cores())
+    if not 1 <= value <= most:
+        raise BadConfig(f"{name} must be from 1 to {most} on this host with {cores()} cores, not {value}")
+    return value
 
 
 def _control_groups(root: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from ..state.errors import BadConfig, BtswarmError, FailureClass, GateFailed
 from ..state.models.config import SYNTHETIC
 from ..state.models.jobs import Inputs, Job, Phase, Volume
 from . import optimize
+from .backend import parallel
 from .bars import Bars
 from .commands.shared import add_data, add_json, last_days, load_data
 from .fleet import Fleet
@@ -30,9 +31,9 @@ from .storage import AUTO
 def main(argv: list[str]) -> int:
     """`btswarm bench optimize`. 64 refused; 65, 66 as for any command that reads candles."""
     options = _parser().parse_args(argv)
-    for name in ("trials", "workers"):
-        if getattr(options, name) < 1:
-            raise BadConfig(f"--{name} must be at least 1, not {getattr(options, name)}")
+    if options.trials < 1:
+        raise BadConfig(f"--trials must be at least 1, not {options.trials}")
+    parallel("--workers", options.workers)
     everything = load_data(options)
     cut = split(last_days(everything, options))
     with tempfile.TemporaryDirectory() as folder:

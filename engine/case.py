@@ -110,7 +110,8 @@ class Case:
         return shared | mine[str(job.stage)]
 
     def _work(self, job: Job, report: Reporter, log: Reporter, options: dict[str, Any]) -> list[Path]:
-        parts = min(self.plan.threads, max(1, job.volume.trials // TRIALS_PER_WORKER))
+        paying = min(self.plan.threads, max(1, job.volume.trials // TRIALS_PER_WORKER))
+        parts = self.plan.optimizers or paying
         try:
             if job.stage == "optimize" and parts > 1:
                 return self._fleet(job, parts, report, log) or [self.folder / STAGES["optimize"].leaves]

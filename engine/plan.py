@@ -23,7 +23,8 @@ from .strategies.mtf_ema import Space
 class Plan:
     """`symbols` as a person wrote them; none means the one market of the file, or the synthetic one.
 
-    `space`: mode -> overrides. `allow`: preflight checks whose failure is accepted. `study`: storage URL or `auto`.
+    `optimizers`: workers on one study, None for as many as pay. `space`: mode -> overrides. `allow`: preflight checks
+    whose failure is accepted. `study`: storage URL or `auto`.
     """
 
     data: str
@@ -33,6 +34,7 @@ class Plan:
     ledger: Path
     backend: Backend
     threads: int
+    optimizers: int | None = None
     volume: Volume = field(default_factory=Volume)
     costs: CostRates = field(default_factory=CostRates)
     space: Mapping[str, dict[str, Any]] = field(default_factory=dict)

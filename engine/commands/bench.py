@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from ...state.errors import BadConfig, GpuUnavailable
+from ..backend import parallel
 from .shared import add_data, add_json, last_days, load_data
 
 WHAT = {
@@ -38,9 +39,9 @@ def screen(argv: list[str]) -> int:
     parser.add_argument("--gpu", type=int, default=-1, metavar="N", help="-1: the CPU (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="stream of combos (%(default)s)")
     options = parser.parse_args(argv)
-    for name in ("combos", "threads"):
-        if getattr(options, name) < 1:
-            raise BadConfig(f"--{name} must be at least 1, not {getattr(options, name)}")
+    if options.combos < 1:
+        raise BadConfig(f"--combos must be at least 1, not {options.combos}")
+    parallel("--threads", options.threads)
     if options.gpu >= 0:
         raise GpuUnavailable("this version has no GPU screen", fix="leave --gpu out, or use --gpu -1")
     from ..bench import bench_screen

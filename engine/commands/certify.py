@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...state.errors import BadConfig, InputGone
+from ..backend import parallel
 from .shared import add_config, add_data, add_json, last_days, load_data
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     if options.paths is not None and options.paths < 0:
         raise BadConfig(f"--paths must not be negative, not {options.paths}")
-    if options.threads < 1:
-        raise BadConfig(f"--threads must be at least 1, not {options.threads}")
+    parallel("--threads", options.threads)
     from ...state.config import load as load_settings
 
     settings = load_settings(options.config)

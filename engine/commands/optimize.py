@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...state.errors import BadConfig
+from ..backend import parallel
 from .run import add_progress, display_of
 from .shared import add_config, add_costs, add_data, add_json, costs_of, last_days, load_data
 
@@ -76,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    for name in ("trials", "workers"):
-        if getattr(options, name) < 1:
-            raise BadConfig(f"--{name} must be at least 1, not {getattr(options, name)}")
+    if options.trials < 1:
+        raise BadConfig(f"--trials must be at least 1, not {options.trials}")
+    parallel("--workers", options.workers)
     if options.seed < 0:
         raise BadConfig(f"--seed must not be negative, not {options.seed}")
     if options.gpu != -1:

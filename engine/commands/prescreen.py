@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...state.errors import BadConfig
+from ..backend import parallel
 from .run import add_engine, add_progress, display_of
 from .shared import add_config, add_costs, add_data, add_json, costs_of, last_days, load_data
 
@@ -29,8 +30,10 @@ def main(argv: list[str]) -> int:
     for name in ("combos", "top_k"):
         if getattr(options, name) < 1:
             raise BadConfig(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
-    if options.seed < 0 or (options.threads is not None and options.threads < 1):
-        raise BadConfig("--seed must not be negative, and --threads at least 1")
+    if options.seed < 0:
+        raise BadConfig(f"--seed must not be negative, not {options.seed}")
+    if options.threads is not None:
+        parallel("--threads", options.threads)
     from ..stopping import Stop, leave_now, listening
 
     with listening(Stop(), leave_now) as stop:

@@ -68,7 +68,7 @@ def plan_of(options: argparse.Namespace, settings: "Settings") -> "Plan":
     """The plan: what the command line says, else btswarm.toml, else the defaults. Raises BadConfig, GpuUnavailable."""
     from ...state.models.config import SYNTHETIC
     from ...state.models.jobs import CostRates, Limits, Volume
-    from ..backend import cores, resolve
+    from ..backend import cores, parallel, resolve
     from ..plan import Plan
 
     config = settings.config
@@ -86,7 +86,8 @@ def plan_of(options: argparse.Namespace, settings: "Settings") -> "Plan":
         results=results,
         ledger=settings.roots.ledger,
         backend=resolve(options.engine, options.gpu),
-        threads=_at_least("--threads", options.threads, 1) if options.threads is not None else cores(),
+        threads=parallel("--threads", options.threads) if options.threads is not None else cores(),
+        optimizers=parallel("--workers", options.workers) if options.workers is not None else None,
         volume=volume,
         costs=CostRates(**costs),
         space={str(mode): dict(overrides) for mode, overrides in config.space.items()},
@@ -129,7 +130,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """--engine, --gpu, --threads, --seed."""
     parser.add_argument("--engine", default="auto", metavar="auto|cpu|gpu", help="what screens (%(default)s)")
     parser.add_argument("--gpu", type=int, metavar="N", help="-1: the CPU; else that device")
-    parser.add_argument("--threads", "--workers", type=int, metavar="N", help="cores to use (all)")
+    parser.add_argument("--threads", type=int, metavar="N", help="cores to use (all)")
+    parser.add_argument("--workers", type=int, metavar="N", help="optimizers on one study (as many as pay)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (%(default)s)")
 
 

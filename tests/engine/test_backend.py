@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from btswarm.engine import backend
-from btswarm.engine.backend import cores, resolve
+from btswarm.engine.backend import cores, parallel, resolve
 from btswarm.state.errors import BadConfig, GpuUnavailable
 
 
@@ -79,3 +79,14 @@ def test_cores_are_never_more_than_the_affinity_nor_fewer_than_one(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     assert cores(tmp_path) == 3
     assert cores(host(tmp_path, "0::/\n", {"cpu.max": "20000 100000"})) == 1
+
+
+@pytest.mark.parametrize("value", [0, -1, 10_000])
+def test_a_number_of_workers_that_would_only_swap_the_host_is_refused(value: int) -> None:
+    with pytest.raises(BadConfig, match="--workers must be from 1 to"):
+        parallel("--workers", value)
+
+
+def test_every_core_may_have_a_worker_and_a_few_more() -> None:
+    assert parallel("--workers", cores()) == cores()
+    assert parallel("--threads", 8) == 8

@@ -96,7 +96,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_everything_and_orph
 
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_after_ctrl_c_the_same_command_goes_on(tmp_path: Path, data: Path) -> None:
-    arguments = command(tmp_path, data)
+    arguments = command(tmp_path, data, "--workers", "2")
     process = start(arguments, tmp_path)
     until(told(tmp_path, 10), process)
     workers = [one for one in family(process)[1:] if "btswarm.engine.worker" in one.cmdline()]
