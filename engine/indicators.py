@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from . import compiled as compiled  # before the first function: it names the cache
 from .bars import Floats
 
 

@@ -60,6 +60,9 @@ def screen(
     """
     _refuse(market, combos, costs)
     edges = np.array([0, market.days], dtype=np.int64) if segments is None else segments
+    if edges[0] != 0 or edges[-1] != market.days or np.any(np.diff(edges) <= 0):
+        raise ValueError(f"segments must rise from 0 to the {market.days} days of the market")
+    combos = np.ascontiguousarray(combos, dtype=np.int32)
     rows = _rows(market, combos)
     order = np.lexsort((rows[:, 3], rows[:, 2], rows[:, 0], rows[:, 1]))  # share the slow series, then the fast
     count = len(combos)

@@ -166,3 +166,11 @@ def test_funding_is_charged_as_the_exact_simulator_charges_it(prepared: Market, 
         assert screened.trades[k] == exact["total_trades"]
         assert screened.total_return[k] == pytest.approx(exact["total_return"], abs=1e-12)
         assert screened.max_drawdown_daily[k] == pytest.approx(exact["max_drawdown_daily"], abs=1e-12)
+
+
+@pytest.mark.parametrize("edges", [[0, 59], [1, 60], [0, 30, 30, 60], [0, 61]])
+def test_segments_that_do_not_cover_the_days_once_are_a_programmers_error(
+    prepared: Market, combos: Combos, edges: list[int]
+) -> None:
+    with pytest.raises(ValueError, match="segments must rise from 0"):
+        cpu.screen(prepared, combos[:10], Costs(), 2.0, segments=np.array(edges, dtype=np.int64))
