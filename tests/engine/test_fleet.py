@@ -51,10 +51,11 @@ def living() -> list[psutil.Process]:
 
 def run(job: Job, parts: int = 2, stop: Stop | None = None) -> tuple[list[Path], list[str]]:
     watching, logged = Watching(), Watching()
+    others = living()  # what earlier tests of this process keep, such as multiprocessing's resource tracker
     try:
         return Fleet(job, parts, Relay(Stop() if stop is None else stop, watching), logged).run(), watching.said
     finally:
-        assert not living()
+        assert set(living()) <= set(others)
 
 
 def test_workers_that_die_at_once_are_given_up_after_three_deaths_without_progress(

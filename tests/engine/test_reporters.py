@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -159,8 +160,17 @@ def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> Non
     assert duration(seconds) == said
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Signals are not ignored, also where the tests were started with nohup or in the background of a script."""
+    before = {one: signal.signal(one, signal.default_int_handler) for one in (signal.SIGINT, signal.SIGHUP)}
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_raises_the_flag_and_the_second_one_calls(number: signal.Signals) -> None:
+def test_the_first_signal_raises_the_flag_and_the_second_one_calls(number: signal.Signals, heard: None) -> None:
     before, firsts, seconds = signal.getsignal(number), [], []  # type: ignore[var-annotated]
     with listening(Stop(), seconds.append, firsts.append) as stop:
         assert not stop

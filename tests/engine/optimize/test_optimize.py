@@ -159,7 +159,6 @@ def test_other_candles_space_costs_or_seed_in_the_same_folder_are_another_study(
         ({"gpu": 0}, BadConfig),
         ({"study": "sqlite://"}, BadConfig),
         ({"mode": "reckless"}, BadConfig),
-        ({"costs": {"funding": 0.0001}}, BadConfig),
         ({"costs": {"slippage": 0.01}}, BadConfig),
     ],
 )
