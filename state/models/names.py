@@ -14,6 +14,7 @@ from typing import Final, Literal
 from ..errors import BadData
 
 LaneKind = Literal["gpu", "cpu"]
+SubjectKind = Literal["job", "lane", "worker", "gpu", "swarm", "other"]
 SWARM: Final = "swarm"
 """Subject of what concerns all of it; also the scope of a hold or a pause."""
 COMMANDS: Final = "cmd"
@@ -147,6 +148,21 @@ def parse_token(text: str) -> tuple[str, str]:
     if not (found := _TOKEN.match(text)):
         raise _refused("token", text, "64 hex digits with a dot between the halves")
     return found["swarm"], found["own"]
+
+
+def subject_kind(subject: str) -> SubjectKind:
+    """What the subject of a hold or of an event is, by its form."""
+    if subject == SWARM:
+        return "swarm"
+    if subject.startswith(("GPU-", "MIG-")):
+        return "gpu"
+    if _LANE.match(subject):
+        return "lane"
+    if _WORKER.match(subject):
+        return "worker"
+    if _COMMAND.match(subject) or _ENGINE.match(subject):
+        return "job"
+    return "other"
 
 
 def is_swarm_id(text: str) -> bool:

@@ -4,12 +4,13 @@ Records are validated here when a file is loaded; while the daemon runs they are
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from .records import (
+    FULL,
+    IDLE,
+    STRICT,
     AgentRecord,
     Buckets,
     Desired,
@@ -44,47 +45,59 @@ AGENT_FILES: Final[Mapping[str, str]] = {
 Schema = Literal["control", "queue", "fleet", "latest", "agent"]
 
 
-class _Payload(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+@dataclass(frozen=True, slots=True)
+class Control:
+    """`swarm_control_state.json`: the control plane at a glance. `boot`: the epoch in which `mono` of buckets counts.
 
+    `config`: digest of the configuration in force. `incidents`: not closed yet. `holds`: of the swarm and of GPUs, by
+    hold name; those of jobs and lanes are in their records.
+    """
 
-class ControlPayload(_Payload):
-    """`swarm_control_state.json`: the control plane at a glance."""
+    __pydantic_config__ = STRICT
 
     swarm_id: str = ""
-    boot: str = Field("", description="epoch in which `mono` of the buckets counts")
+    boot: str = ""
     build: str = ""
-    config: str = Field("", description="digest of the configuration in force")
+    config: str = ""
     started: float = 0.0
-    desired: Desired = Desired()
-    agents: dict[str, AgentRecord] = Field(default_factory=dict)
-    probes: dict[str, ProbeRecord] = Field(default_factory=dict)
-    buckets: Buckets = Buckets()
-    incidents: dict[str, IncidentRecord] = Field(default_factory=dict, description="not closed yet")
-    holds: dict[str, Hold] = Field(default_factory=dict, description="of the swarm and of GPUs, by hold name")
+    desired: Desired = IDLE
+    agents: Mapping[str, AgentRecord] = field(default_factory=dict)
+    probes: Mapping[str, ProbeRecord] = field(default_factory=dict)
+    buckets: Buckets = FULL
+    incidents: Mapping[str, IncidentRecord] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
 
 
-class QueuePayload(_Payload):
-    """`work_queue.json`."""
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """`work_queue.json`. `next_steps` and `run_gates` are worked out anew in every cycle."""
+
+    __pydantic_config__ = STRICT
 
     run: str = ""
     round: int = 0
     plan_sha256: str = ""
-    jobs: dict[str, JobRecord] = Field(default_factory=dict)
+    jobs: Mapping[str, JobRecord] = field(default_factory=dict)
     next_steps: tuple[NextStep, ...] = ()
     run_gates: tuple[RunGate, ...] = ()
 
 
-class FleetPayload(_Payload):
-    """`workers.json`: identities and decisions, never measured values."""
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """`workers.json`: identities and decisions, never measured values. Closed lanes stay, for their generation."""
 
-    lanes: dict[str, LaneRecord] = Field(default_factory=dict)
-    workers: dict[str, WorkerRecord] = Field(default_factory=dict)
+    __pydantic_config__ = STRICT
+
+    lanes: Mapping[str, LaneRecord] = field(default_factory=dict)
+    workers: Mapping[str, WorkerRecord] = field(default_factory=dict)
     verify: tuple[OpenItem, ...] = ()
 
 
-class DoneAction(_Payload):
+@dataclass(frozen=True, slots=True)
+class DoneAction:
     """What an agent's proposal of the last cycle came to."""
+
+    __pydantic_config__ = STRICT
 
     action: str
     subject: str
@@ -93,39 +106,32 @@ class DoneAction(_Payload):
     cause_seq: int | None = None
 
 
-class AgentHeader(_Payload):
-    """`inputs`: file -> age in seconds."""
+@dataclass(frozen=True, slots=True)
+class AgentHeader:
+    """`inputs`: file -> age in seconds, None if it could not be read."""
+
+    __pydantic_config__ = STRICT
 
     updated_at: float
     cycle: int
     run: str = ""
     health: str = "ok"
-    inputs: dict[str, float | None] = Field(default_factory=dict)
+    inputs: Mapping[str, float | None] = field(default_factory=dict)
     actions_last_cycle: tuple[DoneAction, ...] = ()
 
 
-class AgentPayload(_Payload):
-    """`<agent>_state.json`: the header, and the agent's memory as its own model writes it."""
+@dataclass(frozen=True, slots=True)
+class AgentFile:
+    """`<agent>_state.json`: the header, and the agent's memory as its own model writes it.
+
+    `facts`: session_state_manager's alone, what `query --json` prints.
+    """
+
+    __pydantic_config__ = STRICT
 
     agent: AgentHeader
-    memory: dict[str, Any] = Field(default_factory=dict)
-    facts: dict[str, Any] = Field(
-        default_factory=dict, description="session_state_manager alone: what `query --json` prints"
-    )
-
-
-class Envelope(_Payload):
-    """What every state file is wrapped in; `sha256` is over the bytes between `"payload":` and the last `}`."""
-
-    schema_: Schema = Field(alias="schema")
-    v: int
-    seq: int = Field(ge=0, description="how often this file was written")
-    log_seq: int = Field(ge=0, description="newest event folded in")
-    written: float
-    mono: float
-    epoch: str
-    writer: str = Field(description="pid, start ticks and build of the daemon")
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ class FileRule:
     the state that events after its `log_seq` bring up to date. `limit_s`: stale after; None never."""
 
     schema: Schema
-    payload: type[BaseModel] | None
+    payload: type[Control] | type[Queue] | type[Fleet] | type[AgentFile] | None
     owner: str
     synced: bool = True
     replayed: bool = False
@@ -142,9 +148,9 @@ class FileRule:
 
 
 FILES: Final[Mapping[str, FileRule]] = {
-    CONTROL: FileRule("control", ControlPayload, "cycle", replayed=True),
-    QUEUE: FileRule("queue", QueuePayload, "cycle", replayed=True),
-    FLEET: FileRule("fleet", FleetPayload, "cycle", replayed=True),
+    CONTROL: FileRule("control", Control, "cycle", replayed=True),
+    QUEUE: FileRule("queue", Queue, "cycle", replayed=True),
+    FLEET: FileRule("fleet", Fleet, "cycle", replayed=True),
     LATEST: FileRule("latest", None, "cycle", synced=False),
 }
 
@@ -155,7 +161,7 @@ def agent_file(agent: str) -> str:
 
 
 def agent_rule(agent: str) -> FileRule:
-    return FileRule("agent", AgentPayload, agent)
+    return FileRule("agent", AgentFile, agent)
 
 
 def heartbeat_file(run: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from ..errors import ExitCode, StorageBroken
+from ..errors import StorageBroken
 
 JobState = Literal["waiting", "queued", "running", "held", "done", "replaced", "cancelled"]
 WorkerState = Literal[
@@ -50,10 +50,19 @@ LIVING_WORKERS: Final[frozenset[WorkerState]] = frozenset(("intended", "starting
 """States in which processes of the token may exist: the lane and the job are taken."""
 
 
-class IllegalTransition(StorageBroken):
-    """A life took a step that its table does not list: whoever said so is wrong, and nothing was changed."""
+class EventRefused(StorageBroken):
+    """An event says what cannot be: whoever wrote it is wrong, and nothing was changed."""
 
-    code = ExitCode.STORAGE
+
+class UnknownSubject(EventRefused):
+    """An event is about something that no record is kept of."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is no {what} {name}")
+
+
+class IllegalTransition(EventRefused):
+    """A life took a step that its table does not list."""
 
     def __init__(self, what: str, name: str, old: str, new: str) -> None:
         super().__init__(f"{what} {name} cannot go from {old} to {new}")
