@@ -123,7 +123,7 @@ class Council:
         return answer
 
     def _failed(self, agent: str, metered: Metered[Any], observation: Observation) -> None:
-        known = self._journal.state.agents.get(agent)
+        known = self._journal.state.control.agents.get(agent)
         failures = (known.failures if known else 0) + 1
         kind = "agent.overran" if metered.overran else "agent.raised"
         event = self._journal.record(

@@ -3,8 +3,8 @@
 Level-triggered, edge-woken: what woke us only says that it is time. Every decision is made from the whole observation.
 """
 
-from .executor import Executor
 from .council import Council
+from .executor import Executor
 from .journal import Journal
 from .moment import Moment
 from .observe import Observer

@@ -3,39 +3,54 @@
 Nothing else changes the state, so a restart that replays the log arrives where the live daemon was.
 """
 
+from collections.abc import Mapping
+
 from ..state.eventlog import EventLog, Stamp
-from ..state.models.events import CHANGES, Draft, Event
-from ..state.models.events import KINDS as EVENT_KINDS
-from ..state.replay import State, apply
+from ..state.models.events import KINDS, Draft, Event
+from ..state.models.records import JobRecord, LaneRecord, WorkerRecord
+from ..state.replay import Live, Recorder, SwarmState
 from .moment import Moment
 
 
 class Journal:
-    """The state of the swarm, and the only way to change it."""
+    """The state of the swarm and the only way to change it, at the moment of the cycle that is under way."""
 
-    def __init__(self, log: EventLog, state: State) -> None:
+    def __init__(self, log: EventLog, state: SwarmState) -> None:
         self.log = log
-        self.state = state
-        self.changed: set[str] = set()
-        """Subjects of events since the last time somebody cleared this: what has to be looked at again."""
+        self.live = Live(state)
+        self._recorder = Recorder(self.live, log)
         self._stamp = Stamp(0.0, 0.0, "")
 
+    @property
+    def state(self) -> SwarmState:
+        return self.live.state
+
+    @property
+    def jobs(self) -> Mapping[str, JobRecord]:
+        """As `state` has them, as of now."""
+        return self.live.state.queue.jobs
+
+    @property
+    def workers(self) -> Mapping[str, WorkerRecord]:
+        return self.live.state.fleet.workers
+
+    @property
+    def lanes(self) -> Mapping[str, LaneRecord]:
+        return self.live.state.fleet.lanes
+
     def turn(self, moment: Moment) -> None:
-        """Events from now on happen at this moment."""
-        self._stamp = Stamp(moment.now, moment.mono, moment.epoch, self.state.run, moment.cycle)
+        """Events from now on happen at this moment; counts that are due are written."""
+        self._stamp = Stamp(moment.now, moment.mono, moment.epoch, self.state.queue.run, moment.cycle)
+        self._recorder.unfold(self._stamp)
 
     def record(self, draft: Draft) -> Event:
-        """Apply and queue. Raises IllegalTransition, with nothing changed, for what no table allows."""
-        prepared = self.log.prepare(draft, self._stamp)
-        if draft.kind in CHANGES or "opens" in draft.data or "closes" in draft.data:
-            self.state = apply(self.state, prepared.event)
-            self.changed.add(draft.subject)
-        return self.log.push(prepared)
+        """Apply and queue. Raises EventRefused, with nothing changed, for what no table allows."""
+        return self._recorder.record(draft, self._stamp)
 
     def tell(self, draft: Draft) -> None:
-        """Queue what changes nothing; repeats within a minute become one line."""
-        if EVENT_KINDS[draft.kind].folds:
-            self.log.tell(draft, self._stamp)
+        """Queue what changes nothing; repeats of a kind that folds become one line a minute."""
+        if KINDS[draft.kind].folds:
+            self._recorder.tell(draft, self._stamp)
         else:
             self.record(draft)
 
