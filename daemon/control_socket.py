@@ -25,6 +25,7 @@ MAX_ANSWER: Final = 16 * 1024 * 1024
 REQUEST_S: Final = 2.0
 ANSWER_S: Final = 30.0
 """For a reader to take its answer, and for the cycle to carry a command out."""
+LINGER_S: Final = 1.0
 PONG: Final = b"{}"
 
 Page = bytes | Callable[[], bytes]
@@ -96,14 +97,15 @@ class ControlSocket:
         for connection in self._waiting.pop(id_, ()):
             connection.send(line)
 
-    def welcome(self, connection: "Connection", peer: socket.socket) -> None:
-        """Raises NoPermission for another user, Stopped when there are too many."""
+    def unwelcome(self, connection: "Connection", peer: socket.socket) -> BtswarmError | None:
+        """What a new peer will be told instead of an answer: it is another user, or one too many."""
         _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         self.connections.add(connection)
         if uid not in self._uids:
-            raise NoPermission(f"user {uid} may not command this swarm", fix="use the account the daemon runs under")
+            return NoPermission(f"user {uid} may not command this swarm", fix="use the account the daemon runs under")
         if len(self.connections) > MAX_CONNECTIONS:
-            raise Stopped(f"{MAX_CONNECTIONS} connections are open already", fix="try again")
+            return Stopped(f"{MAX_CONNECTIONS} connections are open already", fix="try again")
+        return None
 
     def hear(self, connection: "Connection", line: bytes) -> None:
         """Answer, or queue for the next cycle. Raises BtswarmError, which is then the answer."""
@@ -154,17 +156,17 @@ class Connection(asyncio.Protocol):
         self._door = door
         self._transport: asyncio.Transport | None = None
         self._heard = bytearray()
-        self._deaf = False
+        self._deaf = self._answered = False
+        self._unwelcome: BtswarmError | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._within(REQUEST_S, self._too_slow)
-        try:
-            self._door.welcome(self, transport.get_extra_info("socket"))
-        except BtswarmError as error:
-            self._refuse(error)
+        self._unwelcome = self._door.unwelcome(self, transport.get_extra_info("socket"))
+        if len(self._door.connections) > 2 * MAX_CONNECTIONS:
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -177,10 +179,10 @@ class Connection(asyncio.Protocol):
             self._hear(line)
 
     def eof_received(self) -> bool:
-        """A peer may close its half once it has asked; one that asked nothing gets nothing."""
+        """A peer may close its half once it has asked and wait for the answer; a follower's peer has left."""
         if not self._deaf:
             self._refuse(BadConfig("the command has no end", fix="end the line with a newline"))
-        return True
+        return self.follower is None and not self._answered
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
@@ -201,14 +203,18 @@ class Connection(asyncio.Protocol):
         self._clear_deadline()
         self.follower = Follower(self._door.tail, asked, self._transport)
 
-    def send(self, line: bytes) -> None:
-        """The answer, and the end."""
-        self._deaf = True
+    def send(self, line: bytes, *, unread: bool = False) -> None:
+        """The answer, and the end. What is still `unread` of the peer is let run out first: closing on it would take
+        the answer away from under the peer's eyes."""
+        self._deaf = self._answered = True
         if self._transport is None or self._transport.is_closing():
             return
-        self._within(ANSWER_S, self._transport.abort)
+        self._within(LINGER_S if unread else ANSWER_S, self._transport.abort)
         self._transport.write(line)
-        self._transport.close()
+        if unread:
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def leave(self) -> None:
         if self._transport and not self._transport.is_closing():
@@ -218,12 +224,14 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         self._within(ANSWER_S, self._not_yet)
         try:
+            if self._unwelcome:
+                raise self._unwelcome
             self._door.hear(self, line)
         except BtswarmError as error:
             self.send(refusal(id_of(line), error))
 
     def _refuse(self, error: BtswarmError) -> None:
-        self.send(refusal(id_of(bytes(self._heard[:MAX_LINE])), error))
+        self.send(refusal(id_of(bytes(self._heard[:MAX_LINE])), self._unwelcome or error), unread=True)
 
     def _too_slow(self) -> None:
         self._refuse(BadConfig(f"no command came within {REQUEST_S:g} s", fix="send one line of JSON"))
