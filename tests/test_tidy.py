@@ -17,7 +17,8 @@ MAX_FUNCTION_LINES = 60
 
 WRITERS = ("state/files.py", "state/disk.py")  # whole files; the log and the state files of the daemon
 CLOCKS = ("state/ledger_file.py",)  # an entry of the ledger is dated; its clock is an argument
-BOUNDARIES = ("cli.py", "engine/worker.py")  # one broad except each: the last thing that can still tell a person
+# One broad except each: the last thing that can still tell a person, or hand a thread's error to who asked for it.
+BOUNDARIES = ("cli.py", "engine/worker.py", "state/scribe.py")
 SPEAKERS = ("cli.py", "engine/commands/")
 
 CALLS = {

@@ -184,7 +184,7 @@ IncidentDetected = TypedDict(
         "needs": NotRequired[str],
     },
 )
-"""incident.detected. Subject of all incident events is the thing that is wrong; the incident is `i<seq>` of this one."""
+"""incident.detected. Subject of all incident events is the thing that is wrong; the incident is `i<seq>` of this."""
 
 
 class IncidentStep(TypedDict):

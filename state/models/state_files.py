@@ -4,8 +4,8 @@ Records are validated here when a file is loaded; while the daemon runs they are
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
 
 from .records import (
     FULL,
@@ -42,6 +42,7 @@ AGENT_FILES: Final[Mapping[str, str]] = {
 }
 """Agents whose file is not `<agent>_state.json`."""
 
+Payload: TypeAlias = "Control | Queue | Fleet | AgentFile | Mapping[str, Any]"
 Schema = Literal["control", "queue", "fleet", "latest", "agent"]
 
 
@@ -167,3 +168,18 @@ def agent_rule(agent: str) -> FileRule:
 def heartbeat_file(run: str) -> str:
     """`session_state_<RUN_ID>.jsonl`, one line of at most 2 KB a minute."""
     return f"session_state_{run}.jsonl"
+
+
+def lasting(payload: Payload) -> Any:
+    """The part of a payload worth a sync: without what is worked out anew in every cycle."""
+    if isinstance(payload, Control):
+        return replace(payload, agents={name: _lasting(one) for name, one in payload.agents.items()})
+    if isinstance(payload, Queue):
+        return replace(payload, next_steps=(), run_gates=())
+    if isinstance(payload, AgentFile):
+        return payload.memory
+    return payload
+
+
+def _lasting(agent: AgentRecord) -> AgentRecord:
+    return replace(agent, runs=0, cycle=0, at=0.0, health="", failures=0)
