@@ -56,7 +56,7 @@ class LogFile:
             self._reopen()
         if self._torn:
             self._cut()
-        if self._size >= self._rotate_bytes and self._first:
+        if self._full():
             self._rotate()
         if not self._size:
             self._first = first
@@ -167,6 +167,13 @@ class LogFile:
             if self._file is not None:
                 self._retired.append(self._file)
             self._file = None
+
+    def _full(self) -> bool:
+        """A part ends where everything in it is synced, so that no power loss leaves a later part without its end; a
+        disk that never gets that far does not make it grow for ever."""
+        if not self._first or self._size < self._rotate_bytes:
+            return False
+        return self.synced == self.written or self._size >= 2 * self._rotate_bytes
 
     def _rotate(self) -> None:
         self._disk.rename(self.path, self.folder / part_name(self._first))

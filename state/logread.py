@@ -16,6 +16,7 @@ import orjson
 LOG_NAME: Final = "workflow_events.log"
 VERSION: Final = 1
 HEAD_BYTES: Final = 64 * 1024  # at least 16 lines of the greatest length
+PROBE_BYTES: Final = 16 * 1024
 CHUNK_BYTES: Final = 256 * 1024
 _PART = re.compile(r"workflow_events(?:\.\d+\.log|\.log[.-][\w.-]*|\.log)\Z")
 _OWN_PART = re.compile(r"workflow_events\.(\d+)\.log\Z")
@@ -148,14 +149,14 @@ def _tail(data: bytes) -> tuple[int, int]:
 
 def _offset_before(disk: Reader, part: Part, seq: int) -> int:
     """Where reading may begin so that no event after `seq` is missed: numbers rise, so the place is bisected."""
-    low, high = 0, 1
-    while (at := _next_seq(disk.read(part.path, high, HEAD_BYTES))) is not None and at <= seq:
+    low, high = 0, HEAD_BYTES
+    while (at := _next_seq(disk.read(part.path, high, PROBE_BYTES))) is not None and at <= seq:
         low, high = high, high * 2
     while high - low > HEAD_BYTES:
         middle = (low + high) // 2
-        at = _next_seq(disk.read(part.path, middle, HEAD_BYTES))
+        at = _next_seq(disk.read(part.path, middle, PROBE_BYTES))
         low, high = (middle, high) if at is not None and at <= seq else (low, middle)
-    return 0 if low <= 1 else low + disk.read(part.path, low, HEAD_BYTES).find(b"\n") + 1
+    return low + disk.read(part.path, low, PROBE_BYTES).find(b"\n") + 1 if low else 0
 
 
 def _next_seq(data: bytes, *, whole: bool = False) -> int | None:

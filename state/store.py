@@ -22,7 +22,7 @@ from .migrate import migrate
 from .models.facts import FileFault, FileView
 from .models.state_files import FileRule, Payload, lasting
 from .peek import PREVIOUS, VERSION, Envelope, Unusable, unwrap, wrap
-from .wire import encode
+from .wire import Encoder
 
 BAD: Final = ".bad-"
 BAD_KEPT: Final = 5
@@ -98,6 +98,7 @@ class Store:
         self._seqs: dict[str, int] = {}
         self._known: dict[str, int] = {}
         self._watched: dict[str, float | None] = {}
+        self._encoders: dict[str, Encoder] = {}
 
     def watch(self, name: str, limit_s: float | None = None) -> None:
         """Judge a file that somebody else writes too: there, ours, and touched within the limit."""
@@ -173,7 +174,7 @@ class Store:
     def _prepare(self, name: str, payload: Payload, stamp: Stamp, log_seq: int, saved: Saved) -> _New | None:
         """Write the new file beside the old one, synced if its durable part changed."""
         held = self._held.get(name)
-        encoded = held.encoded if held is not None and held.payload is payload else encode(payload)
+        encoded = held.encoded if held is not None and held.payload is payload else self._encoder(name).encode(payload)
         seq = self._seqs.get(name, 0) + 1
         data = wrap(
             encoded,
@@ -307,6 +308,9 @@ class Store:
         except OSError:
             return Bad(name, fault, why)
         return Bad(name, fault, why, moved)
+
+    def _encoder(self, name: str) -> Encoder:
+        return self._encoders.setdefault(name, Encoder())
 
     def _there(self, path: Path) -> Stat | None:
         try:
