@@ -24,6 +24,7 @@ from .models.state_files import FileRule, Payload, lasting
 from .peek import PREVIOUS, VERSION, Envelope, Unusable, unwrap, wrap
 from .wire import Encoder
 
+_ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {}
 BAD: Final = ".bad-"
 BAD_KEPT: Final = 5
 TEMPORARY: Final = ".tmp-"
@@ -143,7 +144,7 @@ class Store:
         if rule.payload is None:
             return content
         try:
-            return TypeAdapter(rule.payload).validate_python(content)
+            return _adapter(rule.payload).validate_python(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -321,6 +322,13 @@ class Store:
     def _discard(self, path: Path) -> None:
         with contextlib.suppress(OSError):
             self._disk.unlink(path)
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Building one costs ten times what validating with it does."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def _numbers(names: Iterable[str], base: str) -> list[int]:

@@ -14,6 +14,7 @@ from ..errors import BadConfig
 from .names import SWARM, LaneKind
 from .records import STRICT, Class, JobSpec, Rung
 
+_ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {}
 MAX_PROPOSALS: Final = 256
 """Of one agent in one cycle."""
 MAX_SPAWNS: Final = 32
@@ -352,12 +353,19 @@ def subject_of(action: Action) -> str:
     return SWARM
 
 
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Building one costs ten times what validating with it does."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
 def parse_action(kind: str, args: Mapping[str, Any]) -> Action:
     """An action from its JSON. Raises BadConfig naming what is wrong."""
     if kind not in RULES:
         raise BadConfig(f"{kind!r} is no action", fix=f"the actions are {', '.join(RULES)}")
     try:
-        action: Action = TypeAdapter(RULES[kind].action).validate_python(dict(args))
+        action: Action = _adapter(RULES[kind].action).validate_python(dict(args))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
