@@ -22,7 +22,9 @@ from ..state.models.names import LaneKind
 from .api import Agent, Proposals, Voice
 from .detectors.idle import free_lanes, open_lanes
 from .detectors.placement import CPU_OVERCOMMIT, closed, share
-from .detectors.trend import Window, lasting, past, recommended, trimmed
+from .detectors.rounds import chains
+from .detectors.trend import EMPTY, Window, lasting, past, recommended, trimmed
+from .detectors.use import cpu_pct, gpu_pct
 
 ASK: Final = Voice("util_controller")
 WINDOW_S: Final = 60.0
@@ -30,8 +32,6 @@ WINDOW_S: Final = 60.0
 GPU_LANES_MAX: Final = 4
 """Per device, by trimming."""
 OOM_RECENT_S: Final = 60.0
-BLIND_PCT: Final = 99.0
-"""When others use more than this, ours says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Track:
     count: int = 0
     changed: float | None = None
     busy: float | None = None
-    window: Window = Window()
+    window: Window = EMPTY
     cap: int | None = None
     capped: float = 0.0
 
@@ -69,7 +69,7 @@ def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory
     if oom:
         cpu_track = replace(cpu_track, cap=max(1, len(cpu) // 2), capped=observation.mono)
     cpu_track = _settled_cap(observation, cpu_track)
-    if observation.swarm.desired.life == "run" and not closed(observation):
+    if observation.swarm.desired.life == "run" and chains(observation.swarm.config) and not closed(observation):
         wanted, why, cpu_track = _cpu(observation, cpu, cpu_track)
         found += _set("cpu", len(cpu), wanted, why)
         wanted, why, gpu_track = _gpu(observation, gpu, gpu_track)
@@ -82,28 +82,6 @@ def _set(kind: LaneKind, count: int, wanted: int, why: str) -> list[Proposal]:
     if wanted == count:
         return []
     return [ASK.asks(SetLanes(kind, wanted), f"{count} -> {wanted} lanes: {why}", f"host.{kind}", subject=kind)]
-
-
-def cpu_pct(observation: Observation) -> Reading[float]:
-    """CPU time of our workers as a percentage of what other processes leave us, over the last 60 s."""
-    ours, others = observation.host.cpu_ours, observation.host.cpu_others
-    if isinstance(ours, Missing):
-        return ours
-    if isinstance(others, Missing):
-        return others
-    if others.known >= BLIND_PCT:
-        return Missing("other processes use the whole CPU", others.at)
-    return Known(100.0 * ours.known / (100.0 - others.known), ours.at)
-
-
-def gpu_pct(observation: Observation) -> Reading[float]:
-    """The mean of all devices."""
-    values: list[float] = []
-    for gpu in observation.gpus.values():
-        if isinstance(gpu.util_pct, Missing):
-            return gpu.util_pct
-        values.append(gpu.util_pct.known)
-    return Known(sum(values) / len(values), observation.mono) if values else Missing("no GPU", observation.mono)
 
 
 def feed_forward(observation: Observation) -> int:
@@ -167,7 +145,7 @@ def _seen(observation: Observation, track: Track, lanes: Sequence[LaneView], kin
     mono = observation.mono
     busy = lasting(track.busy, bool(lanes) and not free_lanes(observation, kind), mono)
     if len(lanes) != track.count or track.changed is None or track.changed > mono:
-        track = replace(track, count=len(lanes), changed=mono, window=Window())
+        track = replace(track, count=len(lanes), changed=mono, window=EMPTY)
     return replace(track, busy=busy) if busy != track.busy else track
 
 

@@ -37,6 +37,9 @@ class Window:
         return self.peaks[0][1] if self.peaks else 0
 
 
+EMPTY: Final = Window()
+
+
 def recommended(count: int, measured_pct: float, target_pct: float, band_pct: float) -> int:
     """Of a count that gives `measured_pct`, the smallest that would give the target if use grew with the count."""
     if count <= 0 or measured_pct <= 0:
