@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..state.models.actions import MAX_PROPOSALS, RULES, Decision, Order, Proposal, Refusal, may_propose
-from ..state.models.events import Draft
+from ..state.models.events import Draft, Kind
 from ..state.models.facts import Observation
 from ..state.models.records import Hold
+from ..state.models.state_files import DoneAction
+from . import incidents
 from .journal import Journal
 from .ports import Meter, Metered
 
@@ -24,6 +26,8 @@ class Agent(Protocol):
     def name(self) -> str: ...
 
     def fresh(self) -> Any: ...
+
+    def dump(self, memory: Any) -> dict[str, Any]: ...
 
 
 class Proposer(Agent, Protocol):
@@ -59,10 +63,12 @@ class Council:
         memories: Mapping[str, Any] | None = None,
     ) -> None:
         self.proposers, self.arbiter, self.dispatcher = tuple(proposers), arbiter, dispatcher
-        present: list[Agent] = [*self.proposers, *(one for one in (arbiter, dispatcher) if one)]
-        self.memories: dict[str, Any] = {agent.name: agent.fresh() for agent in present}
+        self.present: list[Agent] = [*self.proposers, *(one for one in (arbiter, dispatcher) if one)]
+        self.memories: dict[str, Any] = {agent.name: agent.fresh() for agent in self.present}
         self.memories.update(memories or {})
         self.runs: dict[str, int] = {}
+        self.failures: dict[str, int] = {}
+        self.last_actions: dict[str, list[DoneAction]] = {}
         self._journal, self._meter = journal, meter
 
     def propose(self, observation: Observation) -> list[Proposal]:
@@ -71,9 +77,11 @@ class Council:
         return sorted(heard, key=lambda one: (one.kind, one.subject, one.agent))
 
     def arbitrate(self, observation: Observation, proposals: Sequence[Proposal]) -> Decision:
-        if self.arbiter and proposals:
+        if self.arbiter:
             arbiter = self.arbiter
-            decision = self._call(arbiter, observation, lambda memory: arbiter.arbitrate(observation, proposals, memory))
+            decision = self._call(
+                arbiter, observation, lambda memory: arbiter.arbitrate(observation, proposals, memory)
+            )
             if decision is not None:
                 return self._logged(decision)
         return self._logged(plain_decision(proposals))
@@ -117,22 +125,28 @@ class Council:
             self._failed(agent.name, metered, observation)
             return None
         answer, self.memories[agent.name] = metered.value
+        self.failures[agent.name] = 0
         if metered.elapsed_ms > limits.agent_soft_ms:
             self._journal.tell(Draft("agent.overran", agent.name, {"limit_ms": limits.agent_soft_ms},
                                      dur_ms=round(metered.elapsed_ms, 1)))  # fmt: skip
         return answer
 
     def _failed(self, agent: str, metered: Metered[Any], observation: Observation) -> None:
-        known = self._journal.state.control.agents.get(agent)
-        failures = (known.failures if known else 0) + 1
-        kind = "agent.overran" if metered.overran else "agent.raised"
-        event = self._journal.record(
-            Draft(kind, agent, {"error": metered.error, "failures": failures}, dur_ms=round(metered.elapsed_ms, 1))
-        )  # type: ignore[arg-type]
+        failures = self.failures[agent] = self.failures.get(agent, 0) + 1
+        kind: Kind = "agent.overran" if metered.overran else "agent.raised"
+        data = {"error": metered.error, "failures": failures}
+        event = self._journal.record(Draft(kind, agent, data, dur_ms=round(metered.elapsed_ms, 1)))
         if failures >= observation.swarm.config.cycle.quarantine_after:
             hold = Hold(f"failed {failures} times in a row: {metered.error}", "agent", observation.now,
                         needs=f"mend or remove the agent {agent}, then release it")  # fmt: skip
-            self._journal.record(Draft("agent.quarantined", agent, {"hold": hold}, cause_seq=event.seq))
+            self.quarantine(agent, hold, event.seq)
+            self.failures[agent] = 0
+
+    def quarantine(self, agent: str, hold: Hold, cause: int | None = None) -> None:
+        """Set an agent aside until a person releases it."""
+        event = self._journal.record(Draft("agent.quarantined", agent, {"hold": hold}, cause))
+        name = incidents.detect(self._journal, "agent", agent, hold.reason, cause=event.seq, policy="set aside")
+        incidents.settle(self._journal, name, "Hold", {"quarantine": hold.needs})
 
     def _refuse(self, agent: str, subject: str, why: str) -> None:
         self._journal.tell(Draft("proposal.refused", subject, {"why": why}, agent=agent, outcome=why))

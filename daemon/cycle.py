@@ -3,36 +3,49 @@
 Level-triggered, edge-woken: what woke us only says that it is time. Every decision is made from the whole observation.
 """
 
+from dataclasses import dataclass
+
+from ..state.models.facts import Observation
 from .council import Council
 from .executor import Executor
-from .journal import Journal
 from .moment import Moment
 from .observe import Observer
-from .saving import Saver
+from .saving import Saver, remember
+from .swarm import Swarm
 from .verify import Verifier
+from .wishing import Wishing
 
 
+@dataclass
 class Parts:
     """What one turn needs, in the order it is used."""
 
-    def __init__(self, journal: Journal, observer: Observer, council: Council, executor: Executor, verifier: Verifier,
-                 saver: Saver) -> None:  # fmt: skip
-        self.journal, self.observer, self.council = journal, observer, council
-        self.executor, self.verifier, self.saver = executor, verifier, saver
+    swarm: Swarm
+    wishing: Wishing
+    observer: Observer
+    council: Council
+    executor: Executor
+    verifier: Verifier
+    saver: Saver
 
 
-def run_cycle(parts: Parts, moment: Moment) -> float:
-    """Observe, decide, act, look again, save. Returns when the next cycle is due at the latest (monotonic seconds)."""
-    parts.journal.turn(moment)
-    observation = parts.observer.observe(moment)  # ends of workers are judged here, commands taken, commands' jobs kept
+def run_cycle(parts: Parts, moment: Moment) -> Observation:
+    """Observe, decide, act, look again, save: once. Returns what is so afterwards."""
+    journal, scribe = parts.swarm.journal, parts.swarm.scribe
+    journal.turn(moment)
+    observation = parts.observer.observe(moment)  # ends of workers are judged here, and people's commands taken
     proposals = parts.council.propose(observation)
     decision = parts.council.arbitrate(observation, proposals)
     orders = parts.council.dispatch(observation, decision)
-    intents = parts.executor.intend(observation, orders)
-    may_spawn = parts.journal.flush()  # nothing is begun that the log does not know of
-    parts.executor.act(intents, may_spawn=may_spawn)
-    observation = parts.observer.again(observation)
-    parts.verifier.verify(observation)
-    parts.saver.save(observation)
-    parts.journal.flush()
-    return parts.observer.due(observation)
+    plan = parts.executor.intend(observation, orders, moment)
+    may_spawn = scribe.flush()  # nothing is begun that the log does not know of
+    parts.wishing.answer()
+    parts.executor.act(plan, may_spawn=may_spawn)
+    observation = parts.observer.again(observation, moment)
+    parts.verifier.verify(observation, moment)
+    remember(parts.council, plan, proposals, decision, orders)
+    parts.saver.note_agents(moment)
+    observation = parts.observer.again(observation, moment)
+    parts.saver.save(observation, moment)
+    scribe.flush()
+    return observation

@@ -54,6 +54,11 @@ class Journal:
         else:
             self.record(draft)
 
-    def flush(self) -> bool:
-        """One write of everything recorded. False when the disk refuses: nothing may be spawned then."""
-        return self.log.flush(self._stamp.mono)
+    @property
+    def blocked(self) -> int:
+        """Events that could not be written: while there are any, nothing is spawned."""
+        return self.log.backlog if self.log.fault is not None else 0
+
+    def stamp(self) -> Stamp:
+        """The moment under way, as the log and the state files write it."""
+        return self._stamp

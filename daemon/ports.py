@@ -160,6 +160,10 @@ class Processes(Protocol):
         """A look at the main process, right now."""
         ...
 
+    def family_cpu(self, identity: Identity) -> Mapping[tuple[int, int], float]:
+        """CPU seconds of every process of the token, by pid and start ticks. Slow: for suspects only."""
+        ...
+
     def strays(self, living: Collection[str]) -> Sequence[Seen]:
         """Children of ours that carry a token of this swarm outside of `living`: orphans of dead generations."""
         ...
@@ -183,9 +187,13 @@ class Processes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostReadings:
-    """The newest readings of the host; taken elsewhere, so that asking never waits. `disk`: by root."""
+    """The newest readings of the host; taken elsewhere, so that asking never waits.
+
+    `cpus`: what we may use of `machine_cpus`. `cpu_busy_s`, `cpu_steal_s`: of the machine since boot. `disk`: by root.
+    """
 
     cpus: float
+    machine_cpus: float
     mem_mb: int
     pids_max: int | None
     cpu_busy_s: Reading[float]

@@ -114,7 +114,8 @@ def _has_memory(pid: int) -> bool:
 
 def children() -> list[int]:
     """Our children, also those that were handed to us when their parent died. Kernels without that file: by parent."""
-    own, found = os.getpid(), []
+    own = os.getpid()
+    found: list[int] = []
     for thread in os.listdir("/proc/self/task"):
         try:
             data = Path(f"/proc/self/task/{thread}/children").read_bytes()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from btswarm.daemon.clock import SystemClock
 from btswarm.daemon.ports import CannotSpawn, Ended, Identity, Launch
 from btswarm.daemon.workers.identity import TOKEN, stat_of, token_of
@@ -52,7 +53,9 @@ def end_of(processes: RealProcesses) -> Ended:
     return ended[0]
 
 
-def start(processes: RealProcesses, folder: Path, swarm_id: str, script: str, lines: int = 1) -> tuple[Identity, list[str]]:
+def start(
+    processes: RealProcesses, folder: Path, swarm_id: str, script: str, lines: int = 1
+) -> tuple[Identity, list[str]]:
     """A worker that has said so many lines."""
     order = launch(folder, swarm_id, script)
     identity = processes.spawn(order)
@@ -178,9 +181,7 @@ def test_a_process_of_a_former_daemon_is_adopted_only_as_itself(
     other.close()
 
 
-def test_another_swarms_processes_are_no_part_of_ours(
-    processes: RealProcesses, swarm_id: str, tmp_path: Path
-) -> None:
+def test_another_swarms_processes_are_no_part_of_ours(processes: RealProcesses, swarm_id: str, tmp_path: Path) -> None:
     foreign = secrets.token_hex(16)
     theirs = RealProcesses(foreign, SystemClock())
     try:
