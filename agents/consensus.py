@@ -148,7 +148,14 @@ def rank(one: Proposal) -> int:
 
 
 def _order(one: Proposal) -> tuple[int, bool, str, str, str, str]:
-    return rank(one), not RULES[one.kind].stops, one.subject, one.kind, one.agent, repr(one.action)
+    return rank(one), not RULES[one.kind].stops, one.subject, one.kind, one.agent, _detail(one)
+
+
+def _detail(one: Proposal) -> str:
+    """Tells apart what one agent asks for twice; a round's jobs by the first, since their text is long."""
+    if isinstance(one.action, EnqueueJobs):
+        return one.action.jobs[0].job if one.action.jobs else ""
+    return f"{one.action}{one.reason}"
 
 
 def _subjects(one: Proposal) -> tuple[str, ...]:

@@ -63,16 +63,14 @@ def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory
 
 
 def _workers(observation: Observation) -> list[Proposal]:
+    working = [view for view in observation.workers.values() if view.record.state in ("starting", "running")]
+    late = sorted((view.worker, why) for view in working if (why := overdue(view)))
     found: list[Proposal] = []
-    left = STOPS
-    for view in observation.workers.values():
-        if left and view.record.state in ("starting", "running") and (late := overdue(view)):
-            left -= 1
-            fact = f"workers.{view.worker}.{late.fact}"
-            if not told(observation, "stuck", view.worker):
-                found.append(ASK.asks(OpenIncident("stuck", view.worker, (fact,), late.why), late.why, fact))
-            stop = StopWorker(view.worker, FIRST_RUNG[late.reason], late.reason)
-            found.append(ASK.asks(stop, late.why, fact))
+    for worker, said in late[:STOPS]:
+        fact = f"workers.{worker}.{said.fact}"
+        if not told(observation, "stuck", worker):
+            found.append(ASK.asks(OpenIncident("stuck", worker, (fact,), said.why), said.why, fact))
+        found.append(ASK.asks(StopWorker(worker, FIRST_RUNG[said.reason], said.reason), said.why, fact))
     return found
 
 

@@ -24,7 +24,7 @@ MISSED_TICKS: Final = 3
 """Without a cycle for so many ticks, all windows begin anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Overdue:
     """`reason`: of the stop. `why`: for people; `fact`: the field of the worker's view that shows it."""
 

@@ -71,7 +71,7 @@ def _holds(observation: Observation) -> Iterator[NextStep]:
     holds = dict(observation.holds)
     for subject, hold in _recorded(observation):
         holds[hold.name(subject)] = hold
-    for name, hold in holds.items():
+    for name, hold in sorted(holds.items(), key=lambda one: one[0]):
         subject = name.rpartition("#")[0]
         if hold.needs:
             yield _for_a_person("release", subject, hold.reason, hold.needs, "it is released and goes on")
@@ -94,7 +94,7 @@ def _recorded(observation: Observation) -> Iterator[tuple[str, Hold]]:
 
 
 def _incidents(observation: Observation) -> Iterator[NextStep]:
-    for incident in observation.incidents.values():
+    for incident in sorted(observation.incidents.values(), key=lambda one: one.seq):
         action = REPAIRS.get(incident.class_, "resolve_incident")
         needs = (incident.needs,) if incident.needs else ()
         why = f"{incident.class_}: {incident.why or 'seen'} ({incident.state})"
@@ -107,7 +107,7 @@ def _incidents(observation: Observation) -> Iterator[NextStep]:
 def _stale(observation: Observation) -> Iterator[NextStep]:
     """State files that are not as they should be and of which no incident tells yet."""
     known = {one.subject for one in observation.incidents.values()}
-    for view in observation.files.values():
+    for view in sorted(observation.files.values(), key=lambda one: one.name):
         old = view.limit_s is not None and view.age_s is not None and view.age_s > view.limit_s
         if (view.fault or not view.valid or old) and view.name not in known:
             why = f"{view.name} is {view.fault or ('stale' if view.valid else 'not valid')}"
@@ -117,12 +117,14 @@ def _stale(observation: Observation) -> Iterator[NextStep]:
 def _starts(observation: Observation, gpu_skipped: bool) -> Iterator[NextStep]:
     """Jobs that wait out their backoff, and those that could start but for something."""
     now = observation.now
-    for job in observation.jobs.values():
-        if job.state == "queued" and job.hold is None and job.not_before > now:
-            yield NextStep(
-                f"relaunch_job:{job.job}", "relaunch_job", job.job, "it waits out its backoff", True, (),
-                "it runs again", due=job.not_before,
-            )  # fmt: skip
+    backing_off = [
+        job for job in observation.jobs.values() if job.state == "queued" and job.hold is None and job.not_before > now
+    ]
+    for job in sorted(backing_off, key=lambda one: (one.not_before, one.job))[:MOST]:
+        yield NextStep(
+            f"relaunch_job:{job.job}", "relaunch_job", job.job, "it waits out its backoff", True, (),
+            "it runs again", due=job.not_before,
+        )  # fmt: skip
     waiting = startables(observation)
     if not waiting:
         return
