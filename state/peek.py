@@ -91,11 +91,20 @@ def unwrap(data: bytes) -> Envelope:
         raise Unusable("newer", f"it is of version {version}, this build reads up to {VERSION}")
     payload = data[begin + len(PAYLOAD) : end]
     if hashlib.sha256(payload).hexdigest() != header.get("sha256"):
-        raise Unusable("edited", "its checksum is not that of its payload")
+        raise _wrong(data, payload)
     try:
         return Envelope(**header, payload=payload)
     except TypeError as error:
         raise Unusable("edited", "its header lacks or has too many fields") from error
+
+
+def _wrong(data: bytes, payload: bytes) -> Unusable:
+    """Of a payload that does not match its checksum: whether it broke off or was changed."""
+    try:
+        orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return Unusable("torn", "it breaks off" if not data.endswith(b"}\n") else "its payload is not JSON")
+    return Unusable("edited", "its checksum is not that of its payload")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from .errors import BadData
 from .eventlog import EventLog, Stamp
 from .models.events import KINDS, Draft, Event
-from .models.records import AgentRecord, NextStep, RunGate
+from .models.records import AgentRecord, IncidentRecord, JobRecord, LaneRecord, NextStep, RunGate, WorkerRecord
 from .models.state_files import CONTROL, FLEET, QUEUE, Control, Fleet, Queue, lasting
 from .models.transitions import EventRefused, worker_to
 from .reducers import control, fleet, queue
@@ -73,6 +73,26 @@ class Live:
             )
             self._changed.clear()
         return self._snapshot
+
+    @property
+    def jobs(self) -> Mapping[str, JobRecord]:
+        """As of now, for a look between events: it may change under whoever keeps it, and costs no snapshot."""
+        return self._queue.jobs.rows
+
+    @property
+    def lanes(self) -> Mapping[str, LaneRecord]:
+        """As of now; not to be kept."""
+        return self._fleet.lanes.rows
+
+    @property
+    def workers(self) -> Mapping[str, WorkerRecord]:
+        """As of now; not to be kept."""
+        return self._fleet.workers.rows
+
+    @property
+    def incidents(self) -> Mapping[str, IncidentRecord]:
+        """Open ones as of now; not to be kept."""
+        return self._control.incidents.rows
 
     def apply(self, event: Event, slices: Iterable[Slice] = ("control", "queue", "fleet")) -> None:
         """Change the given slices. Raises EventRefused, nothing then being changed."""
