@@ -5,32 +5,45 @@ be measured is null and its reason stands beside it.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from ..state.models.facts import UNSEEN, GpuView, Hold, JobView, LaneView, Observation, WorkerView
-from ..state.models.names import STAGES
 from ..state.models.readings import Known, Missing, Reading
 from ..state.models.records import IncidentRecord, NextStep
-from ..state.models.transitions import LIVING_WORKERS
 
 VERSION: Final = 1
 JOBS_LISTED: Final = 200
-Health = Literal["ok", "degraded", "failing"]
 
 
-def account(observation: Observation, next_steps: Sequence[NextStep] = ()) -> dict[str, Any]:
-    """Plain values and records that `state.wire.encode` turns into JSON."""
+class Continuity(Protocol):
+    """What session_state_manager keeps in mind."""
+
+    @property
+    def stage(self) -> str: ...
+
+    @property
+    def health(self) -> str: ...
+
+    @property
+    def conditions(self) -> Mapping[str, bool]: ...
+
+    @property
+    def next_steps(self) -> tuple[NextStep, ...]: ...
+
+
+def account(observation: Observation, continuity: Continuity | None) -> dict[str, Any]:
+    """Plain values and records that `state.wire.encode` turns into JSON. `continuity`: None while nobody keeps it."""
     swarm, desired = observation.swarm, observation.swarm.desired
-    health, why = health_of(observation)
     return {
         "v": VERSION,
         "swarm_id": swarm.swarm_id,
         "run_id": swarm.run,
-        "stage": stage_of(observation),
+        "stage": continuity.stage if continuity else "unknown",
         "round": swarm.round,
-        "health": health,
-        "health_why": why,
+        "health": continuity.health if continuity else "unknown",
+        "health_why": why_not_well(observation),
+        "conditions": continuity.conditions if continuity else {},
         "at": observation.now,
         "cycle": observation.cycle,
         "since": swarm.since,
@@ -39,7 +52,7 @@ def account(observation: Observation, next_steps: Sequence[NextStep] = ()) -> di
                     "cancel": desired.cancel, "plan_sha256": desired.plan_sha256},
         "plan": {"symbols": swarm.config.plan.symbols, "modes": swarm.config.plan.modes,
                  "data_path": swarm.config.plan.data_path},
-        "next_steps": list(next_steps),
+        "next_steps": continuity.next_steps if continuity else (),
         "run_gates": observation.run_gates,
         "incidents": [_incident(one, observation.now) for one in observation.incidents.values()],
         "holds": holds_of(observation),
@@ -60,41 +73,20 @@ def account(observation: Observation, next_steps: Sequence[NextStep] = ()) -> di
     }  # fmt: skip
 
 
-def health_of(observation: Observation) -> tuple[Health, str]:
-    """failing: nothing runs though work is wanted, or something critical is open; degraded: it is being mended."""
-    critical = [one for one in observation.incidents.values() if one.severity == "critical" or one.state == "escalated"]
-    if critical:
-        return "failing", f"{critical[0].class_} of {critical[0].subject}"
-    if _starved(observation):
-        return "failing", "work is queued and no worker lives"
+def why_not_well(observation: Observation) -> str:
+    """The first thing that is not as it should be, empty when all is."""
+    order = ("critical", "error", "warning")
+    worst = sorted(
+        observation.incidents.values(),
+        key=lambda one: (one.state != "escalated", order.index(one.severity) if one.severity in order else len(order)),
+    )
+    if worst:
+        more = f" and {len(worst) - 1} more incidents" if len(worst) > 1 else ""
+        return f"{worst[0].class_} of {worst[0].subject}{more}"
     bad = [name for name, file in observation.files.items() if not file.valid]
     if bad:
-        return "degraded", f"{bad[0]} is not as it should be"
-    if observation.incidents:
-        first = next(iter(observation.incidents.values()))
-        return "degraded", f"{len(observation.incidents)} open incidents, first {first.class_} of {first.subject}"
-    if observation.holds:
-        return "degraded", f"{len(observation.holds)} holds"
-    return "ok", ""
-
-
-def _starved(observation: Observation) -> bool:
-    if observation.swarm.desired.life != "run" or observation.paused():
-        return False
-    if any(worker.state in LIVING_WORKERS for worker in observation.workers.values()):
-        return False
-    return any(job.startable(observation.now) for job in observation.jobs.values())
-
-
-def stage_of(observation: Observation) -> str:
-    """The earliest stage of the round that is not over; idle without one."""
-    open_ = {job.spec.stage for job in observation.jobs.values() if job.spec.kind == "engine" and job.state in _OPEN}
-    left = [stage for stage in STAGES if stage in open_]
-    if left:
-        return left[0]
-    if any(job.state in _OPEN for job in observation.jobs.values()):
-        return "commands"
-    return "idle" if observation.swarm.desired.life == "idle" or not observation.jobs else "done"
+        return f"{bad[0]} is not as it should be"
+    return f"{len(observation.holds)} holds" if observation.holds else ""
 
 
 _OPEN: Final = frozenset({"waiting", "queued", "running", "held"})

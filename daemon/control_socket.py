@@ -32,14 +32,24 @@ Page = bytes | Callable[[], bytes]
 
 
 class ControlSocket:
-    """`wake(reason)` is called when a changing command arrives. All methods belong to the loop's thread."""
+    """`wake(reason)` is called when a changing command arrives; `screen` may raise BtswarmError to refuse it at once.
 
-    def __init__(self, state_root: Path, wake: Callable[[str], None], *, own_uid: int | None = None) -> None:
+    All methods belong to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        state_root: Path,
+        wake: Callable[[str], None],
+        *,
+        own_uid: int | None = None,
+        screen: Callable[[Asked], None] | None = None,
+    ) -> None:
         self.path = state_root / SOCKET_NAME
         self.seq = 0
         self.connections: set[Connection] = set()
         self.tail = Tail(state_root)
-        self._wake = wake
+        self._wake, self._screen = wake, screen
         self._uids = {0, os.geteuid() if own_uid is None else own_uid}
         self._pages: dict[str, Page] = {}
         self._asked: dict[str, Asked] = {}
@@ -134,6 +144,8 @@ class ControlSocket:
     def _queue(self, connection: "Connection", asked: Asked) -> None:
         if len(self._asked) >= MAX_WAITING:
             raise Stopped(f"{MAX_WAITING} commands are waiting already", fix="try again")
+        if self._screen:
+            self._screen(asked)
         known = self._asked.setdefault(asked.id, asked)
         if (known.cmd, known.args) != (asked.cmd, asked.args):
             raise BadConfig(f"the id {asked.id} is another command's", fix="use an id of its own for each command")

@@ -6,7 +6,7 @@ import sys
 from ...state.errors import ExitCode
 from ..view import add_options, say, view
 
-EPILOG = "Exit codes: 0 fine; 1 it is failing; 3 no daemon; 4 stale; 74 unreadable."
+EPILOG = "Exit codes: 0 fine; 1 something critical is open; 3 no daemon; 4 stale; 74 unreadable."
 
 
 def main(argv: list[str]) -> int:
@@ -26,4 +26,4 @@ def main(argv: list[str]) -> int:
         from ..telling import status
 
         print(status(document))
-    return seen.code or (ExitCode.CHECK_FAILED if document.get("health") == "failing" else ExitCode.OK)
+    return seen.code or (ExitCode.CHECK_FAILED if document.get("health") == "critical" else ExitCode.OK)
