@@ -5,6 +5,7 @@ in the page cache and survives any death of this process; `sync`, from another t
 When the disk refuses, lines wait in memory under their numbers and nothing is dropped.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ from typing import Any, Final
 
 import orjson
 
-from .disk import Disk, write_whole
+from .disk import Disk
 from .errors import BadConfig
+from .lines import append_lines
 from .logfile import LogFile
-from .logread import LOG_NAME, Found, events_after
+from .logread import LOG_NAME, Found, events_after, lines, parse, tail
 from .models.events import CHANGES, KINDS, MAX_LINE, VERSION, Draft, Event
 from .models.state_files import CONTINUITY_EVENTS
 from .wire import encode
@@ -106,6 +108,7 @@ class EventLog:
             said.append(Draft("log.recovered", LOG_NAME, {"missing": [last + 1, at_least]}, outcome="missing"))
         self._file.written = last = max(last, at_least)
         self.next_seq = last + 1
+        self._complete_copies()
         return said
 
     def replay(self, after: int, found: Found | None = None) -> Iterator[Event]:
@@ -228,31 +231,38 @@ class EventLog:
         self._file.append(b"".join([one.line for one in batch]), batch[0].event.seq, batch[-1].event.seq)
         with self._lock:
             del self._waiting[:taken]
-        for agent, name in self._copies.items():
-            if own := b"".join([one.line for one in batch if one.event.agent == agent]):
-                append_copy(self._disk, self.folder / name, own, self._rotate_bytes)
+        for agent in self._copies:
+            self._copy(agent, [one.line for one in batch if one.event.agent == agent])
         return rest
+
+    def _copy(self, agent: str, own: list[bytes]) -> None:
+        """A copy that the disk refuses costs nothing but itself; the next start completes it."""
+        if own:
+            with contextlib.suppress(OSError):
+                path = self.folder / self._copies[agent]
+                append_lines(self._disk, path, b"".join(own), self._rotate_bytes)
+
+    def _complete_copies(self) -> None:
+        """Lines that were written to the log and, the process having died in between, not to their copy."""
+        path = self.folder / LOG_NAME
+        size = self._disk.stat(path).size
+        newest = list(lines(self._disk, path, max(0, size - MAX_WRITE)))
+        for agent, name in self._copies.items():
+            last = self._last_copied(self.folder / name)
+            mine = b'"agent":"%s"' % agent.encode()
+            own = [line for line in newest if mine in line and (event := parse(line)) and event["agent"] == agent]
+            self._copy(agent, [line + b"\n" for line in own if orjson.loads(line)["seq"] > last])
+
+    def _last_copied(self, path: Path) -> int:
+        try:
+            return tail(self._disk, path, self._disk.stat(path).size)[1]
+        except OSError:
+            return 0
 
 
 def event_of(body: Mapping[str, Any]) -> Event:
     """An event from its parsed line."""
     return Event(**{name: body.get(name) for name in Event.__slots__})  # type: ignore[arg-type]
-
-
-def append_copy(disk: Disk, path: Path, data: bytes, rotate_bytes: int) -> bool:
-    """Append to a copy; its predecessor is kept when it grows too long. False if the disk refuses; nobody needs it."""
-    try:
-        descriptor = disk.open_append(path)
-        try:
-            size = disk.stat_open(descriptor).size
-            write_whole(disk, descriptor, data)
-        finally:
-            disk.close(descriptor)
-        if size + len(data) >= rotate_bytes:
-            disk.rename(path, path.with_name(f"{path.stem}.1{path.suffix}"))
-    except OSError:
-        return False
-    return True
 
 
 def _shortened(event: Event, line: bytes) -> tuple[Event, bytes]:

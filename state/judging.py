@@ -1,5 +1,6 @@
 """What to think of a state file by what was just read from disk. No disk and no clock here."""
 
+import stat as modes
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,7 @@ from .models.facts import FileFault, FileView
 from .peek import Unusable, unwrap
 
 OTHERS: Final = 0o077
+GREATEST: Final = 256 << 20
 Verdict = tuple[float, FileFault, str]
 """Age in seconds, fault, and what is wrong in words."""
 _FAULTS: Final[dict[str, FileFault]] = {"newer": "newer", "torn": "torn"}
@@ -41,6 +43,13 @@ class Moment:
 def fault_of(error: Unusable) -> FileFault:
     """The fault of a file that could not be unwrapped."""
     return _FAULTS.get(error.fault, "edited")
+
+
+def implausible(stat: Stat) -> str:
+    """Why something must not even be read: it is no plain file, or larger than any state file; empty if it may be."""
+    if not modes.S_ISREG(stat.mode):
+        return "it is no file"
+    return f"it is {stat.size >> 20} MB long" if stat.size > GREATEST else ""
 
 
 def judged(name: str, stat: Stat, data: bytes | None, written: Written | None, rules: Rules, at: Moment) -> FileView:

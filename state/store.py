@@ -6,7 +6,7 @@ the two is whole. What lies under a file's name and was not written here is neve
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,31 +14,23 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from .bad_copies import Bad, move_aside
 from .disk import Disk, Stat, write_whole
 from .errors import StorageBroken
 from .eventlog import Stamp
-from .judging import Moment, Rules, Written, fault_of, judged, unreadable
+from .judging import Moment, Rules, Written, fault_of, implausible, judged, unreadable
+from .lines import append_lines
 from .migrate import migrate
 from .models.facts import FileFault, FileView
 from .models.state_files import FileRule, Payload, lasting
 from .peek import PREVIOUS, VERSION, Envelope, Unusable, unwrap, wrap
-from .wire import Encoder
+from .wire import Encoder, encode
 
 _ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {}
-BAD: Final = ".bad-"
-BAD_KEPT: Final = 5
+HEARTBEAT_BYTES: Final = 2048
+LINES_BYTES: Final = 64 << 20
 TEMPORARY: Final = ".tmp-"
 MOVE_ASIDE: Final = "move it aside, or use the build that wrote it"
-
-
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """A copy that was not usable, and where it lies now (empty if it could not be moved)."""
-
-    name: str
-    fault: FileFault
-    why: str
-    moved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +108,8 @@ class Store:
         bad: list[Bad] = []
         for path in (self.folder / name, self.folder / f"{name}{PREVIOUS}"):
             try:
+                if why := implausible(self._disk.stat(path)):
+                    raise Unusable("edited", why)
                 envelope = unwrap(self._disk.read(path))
                 payload = self._validated(self.rules[name], envelope)
                 found.append((envelope.log_seq, envelope.seq, path.name, payload))
@@ -247,6 +241,13 @@ class Store:
         ours = held.written.stat
         return (there.inode, there.size, there.mtime) == (ours.inode, ours.size, ours.mtime)
 
+    def append(self, name: str, value: Mapping[str, Any]) -> None:
+        """Add a heartbeat to a file of lines. Raises OSError, and ValueError for one of more than 2 KB."""
+        line = encode(value) + b"\n"
+        if len(line) > HEARTBEAT_BYTES:
+            raise ValueError(f"a line of {name} takes at most {HEARTBEAT_BYTES} bytes, not {len(line)}")
+        append_lines(self._disk, self.folder / name, line, LINES_BYTES)
+
     # -- judging --------------------------------------------------------------------------------------------------
 
     def audit(self, now: float, mono: float) -> dict[str, FileView]:
@@ -260,6 +261,8 @@ class Store:
         rules = Rules(self._uid, rule.limit_s if rule else self._watched[name])
         try:
             stat = self._disk.stat(path)
+            if why := implausible(stat):
+                return FileView(name, None, False, "edited", rules.limit_s, why)
             data = self._disk.read(path) if rule else None
         except OSError as error:
             return unreadable(name, error, rules)
@@ -297,18 +300,7 @@ class Store:
         return Loaded(name, payload, envelope.log_seq, previous.name, bad)
 
     def _aside(self, name: str, fault: FileFault, why: str) -> Bad:
-        """Move what lies under `name` out of the way, keeping the newest few of such."""
-        base = f"{name}{BAD}"
-        try:
-            numbers = sorted(_numbers(self._disk.names(self.folder), base))
-            moved = f"{base}{numbers[-1] + 1 if numbers else 1}"
-            self._disk.rename(self.folder / name, self.folder / moved)
-            for number in numbers[: -(BAD_KEPT - 1)]:
-                with contextlib.suppress(OSError):
-                    self._disk.unlink(self.folder / f"{base}{number}")
-        except OSError:
-            return Bad(name, fault, why)
-        return Bad(name, fault, why, moved)
+        return move_aside(self._disk, self.folder, Bad(name, fault, why))
 
     def _encoder(self, name: str) -> Encoder:
         return self._encoders.setdefault(name, Encoder())
@@ -329,7 +321,3 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
-
-
-def _numbers(names: Iterable[str], base: str) -> list[int]:
-    return [int(name[len(base) :]) for name in names if name.startswith(base) and name[len(base) :].isdigit()]

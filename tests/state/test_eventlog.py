@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from btswarm.state.eventlog import EventLog, EventTooLong
-from btswarm.state.logread import LOG_NAME, Found, events_after, part_name, parts
+from btswarm.state.logread import LOG_NAME, Found, events_after, parse, part_name, parts
 from btswarm.state.models.events import KINDS, MAX_LINE, Draft
 from btswarm.state.models.state_files import CONTINUITY_EVENTS
 from btswarm.tests.sim.disk import Crash, FakeDisk
@@ -330,6 +330,25 @@ def test_an_agent_s_lines_are_copied() -> None:
     copied = disk.read(ROOT / CONTINUITY_EVENTS)
     assert orjson.loads(copied)["seq"] == own.seq
     assert copied.count(b"\n") == 1
+
+
+def test_a_copy_that_lacks_the_last_lines_is_completed_at_the_next_start() -> None:
+    disk = FakeDisk()
+    log = opened_log(disk)
+    for _ in range(5):
+        log.add(Draft("clock.jumped", "host", agent="session_state_manager"), stamp())
+        log.add(told(), stamp())
+    log.flush()
+    copy = ROOT / CONTINUITY_EVENTS
+    whole = disk.read(copy)
+    del disk.files[copy].data[len(whole) // 2 :]
+    opened_log(disk.killed())
+    kept = [json for line in disk.read(copy).splitlines() if (json := parse(line))]
+    assert [event["seq"] for event in kept] == [1, 3, 5, 7, 9]
+    disk.unlink(copy)
+    after = disk.killed()
+    opened_log(after)
+    assert after.read(copy) == whole
 
 
 def test_a_copy_that_cannot_be_written_costs_the_log_nothing() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from btswarm.state.bad_copies import BAD_KEPT
 from btswarm.state.disk import RealDisk
 from btswarm.state.errors import StorageBroken
 from btswarm.state.models.records import AgentRecord, NextStep
@@ -26,7 +27,7 @@ from btswarm.state.models.state_files import (
     Queue,
 )
 from btswarm.state.peek import unwrap, wrap
-from btswarm.state.store import BAD_KEPT, Store
+from btswarm.state.store import Store
 from btswarm.tests.sim.disk import Crash, FakeDisk
 from btswarm.tests.state.fixtures import BOOT, ROOT, SENTRY, UTC, stamp, store_on
 
@@ -240,11 +241,37 @@ def test_a_folder_or_a_link_under_a_file_s_name_is_moved_aside(tmp_path: Path) -
             (tmp_path / QUEUE).mkdir()
         else:
             (tmp_path / QUEUE).symlink_to("/etc/hostname")
-        assert not store.judge(QUEUE, UTC, 100.0).valid
+        assert store.judge(QUEUE, UTC, 100.0).why == "it is no file"
         assert not store.rewrite(QUEUE, stamp(), 0).failed
         assert store.judge(QUEUE, UTC, 100.0).valid
     assert (tmp_path / f"{QUEUE}.bad-1").is_dir()
     assert (tmp_path / f"{QUEUE}.bad-2").is_symlink()
+
+
+def test_a_file_too_long_to_be_one_is_not_even_read() -> None:
+    disk = FakeDisk()
+    store = saved(disk)
+    disk.files[ROOT / QUEUE].data = Endless()
+    disk.fail["read"] = errno.EIO
+    assert store.judge(QUEUE, UTC, 100.0).why == "it is 1024 MB long"
+    assert "1024 MB" in store_on(disk).load(QUEUE).bad[0].why
+
+
+class Endless(bytearray):
+    def __len__(self) -> int:
+        return 1 << 30
+
+
+def test_a_heartbeat_is_a_line_and_a_torn_one_is_closed_first() -> None:
+    disk = FakeDisk()
+    store = store_on(disk)
+    path = ROOT / "session_state_x.jsonl"
+    store.append(path.name, {"n": 1})
+    disk.files[path].data += b'{"n":'
+    store.append(path.name, {"n": 2})
+    assert disk.read(path) == b'{"n":1}\n{"n":\n{"n":2}\n'
+    with pytest.raises(ValueError, match="2048"):
+        store.append(path.name, {"n": "x" * 3000})
 
 
 def test_a_save_does_not_overwrite_what_somebody_else_put_there() -> None:
