@@ -29,8 +29,8 @@ class Parts:
     saver: Saver
 
 
-def run_cycle(parts: Parts, moment: Moment) -> Observation:
-    """Observe, decide, act, look again, save: once. Returns what is so afterwards."""
+def run_cycle(parts: Parts, moment: Moment) -> tuple[Observation, bool]:
+    """Observe, decide, act, look again, save: once. What is so afterwards, and whether more can be decided at once."""
     journal, scribe = parts.swarm.journal, parts.swarm.scribe
     journal.turn(moment)
     observation = parts.observer.observe(moment)  # ends of workers are judged here, and people's commands taken
@@ -48,4 +48,4 @@ def run_cycle(parts: Parts, moment: Moment) -> Observation:
     observation = parts.observer.again(observation, moment)
     parts.saver.save(observation, moment)
     scribe.flush()
-    return observation
+    return observation, plan.unsettled

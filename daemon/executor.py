@@ -43,6 +43,7 @@ TOKEN_BITS: Final = 128
 STOPPED_FOR: Final = {"stuck": "stuck", "stopped": "stuck", "fallback": "cpu_fallback", "budget": "over_budget",
                       "twin": "orphan", "orphan": "orphan"}  # fmt: skip
 """Reasons of a stop that are incidents, and their class."""
+OPENS_WAYS: Final = frozenset(("EnqueueJobs", "StartRound", "SetLanes", "Release", "ReplaceJob"))
 Hand = Callable[[Order], None]
 
 
@@ -54,6 +55,8 @@ class Plan:
     spawns: list[str]
     hands: list[Order]
     done: dict[int, str]
+    unsettled: bool = False
+    """Whether something was changed that lets more be decided: the next cycle follows at once."""
 
 
 class Refused(Exception):
@@ -90,6 +93,7 @@ class Executor:
                     raise Refused("what it waits for was refused")
                 self._intend(order, observation, plan)
                 plan.done[order.n] = "ok"
+                plan.unsettled |= order.kind in OPENS_WAYS or len(plan.spawns) >= MAX_SPAWNS
             except (Refused, EventRefused, BtswarmError) as error:
                 plan.done[order.n] = str(error)
                 self._swarm.journal.tell(

@@ -59,16 +59,32 @@ class Observer:
         """The same moment after the executor acted: records and whatever they touched are new."""
         return self._compose(moment, observation.commands)
 
-    def due(self, observation: Observation, tick_due: float) -> float:
-        """When the next cycle is due at the latest (monotonic): the next tick, or the first deadline before it."""
+    def due(self, observation: Observation, tick_due: float, *, unsettled: bool = False) -> float:
+        """When the next cycle is due at the latest (monotonic): the next tick, or the first deadline before it.
+
+        `unsettled`: this cycle changed what could be decided, so the next one follows at once.
+        """
+        if unsettled:
+            return observation.mono
         now, mono = observation.now, observation.mono
         times = [job.not_before for job in observation.jobs.values() if job.state == "queued" and job.not_before > now]
         times += [hold.until for hold in observation.holds.values() if hold.until is not None and hold.until > now]
+        times += self._bucket(observation)
         times += [item.due for item in observation.verify if item.due > now]
         times += [view.record.stop.due for view in observation.workers.values() if view.record.stop]
         first = min(times, default=now + tick_due - mono)
         due = min(tick_due, mono + max(0.0, first - now), self.watching.due(observation))
         return max(mono + STEP_S, due) if due > mono and self._adoption.undecided else due
+
+    def _bucket(self, observation: Observation) -> list[float]:
+        """When the spawn bucket has a token again, if somebody waits for one."""
+        bucket, limits = observation.buckets.spawn, observation.swarm.config.restart
+        if bucket is None:
+            return []
+        level = bucket.at(observation.mono, limits.spawn_burst, limits.spawn_per_s)
+        if level >= 1.0 or not any(job.startable(observation.now) for job in observation.jobs.values()):
+            return []
+        return [observation.now + (1.0 - level) / limits.spawn_per_s]
 
     def _compose(self, moment: Moment, commands: tuple[Command, ...]) -> Observation:
         swarm = self._swarm

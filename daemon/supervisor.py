@@ -84,7 +84,7 @@ class Supervisor:
         self._reasons: dict[str, None] = {}
         self._cycle = 0
         self._last_mono: float | None = None
-        self._next_tick = 0.0
+        self._next_tick = self._due = 0.0
         self._exit: int | None = None
 
     # -- start ----------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class Supervisor:
     # -- the loop -------------------------------------------------------------------------------------------------
 
     async def run(self) -> int:
-        """Cycles until it is told to end: the exit code. Workers live on after `restart`, none is left after `drain`."""
+        """Cycles until it is told to end: the exit code. Workers live on after `restart`; `drain` leaves none."""
         loop = asyncio.get_running_loop()
         wake = asyncio.Event()
         self._wake = wake
@@ -207,8 +207,9 @@ class Supervisor:
         """One cycle now."""
         reasons, self._reasons = tuple(self._reasons), {}
         moment = self._moment(reasons)
-        self.observation = observation = run_cycle(self.parts, moment)
-        self._due = self.parts.observer.due(observation, self._next_tick)
+        self.observation, unsettled = run_cycle(self.parts, moment)
+        observation = self.observation
+        self._due = self.parts.observer.due(observation, self._next_tick, unsettled=unsettled)
         self._due = min(self._due, self.parts.saver.due(moment.mono))
         for tell in self.after_cycle:
             tell(observation)
@@ -236,7 +237,7 @@ class Supervisor:
         return Moment(self._cycle, clock.now(), mono, gap_s, random.bits(DRAW_BITS), reasons, tick, own_epoch_cached())
 
     def _wait_s(self) -> float:
-        return max(0.0, getattr(self, "_due", 0.0) - SystemClock().mono())
+        return max(0.0, self._due - SystemClock().mono())
 
     def _early_s(self) -> float:
         """How much too early this wake is: the last cycle was only just."""

@@ -18,7 +18,7 @@ WORKERS = "workers"
 
 @dataclass
 class Swarm:
-    """`file_config`: as `btswarm.toml` says; `config` has the launched plan laid over it. `build`: code and versions."""
+    """`file_config`: as `btswarm.toml` says; `config` has the launched plan laid over it."""
 
     world: World
     journal: Journal

@@ -1,4 +1,4 @@
-"""A real daemon on the least agents, as a process of its own: `python -m btswarm.tests.daemon.small_daemon FILE [all]`"""
+"""A real daemon as a process of its own, on the least agents or on all: `small_daemon FILE [all]`"""
 
 import asyncio
 import sys
