@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from ...state.config import Settings
 
 EPILOG = """\
-Options that are left out come from btswarm.toml. Without a data path anywhere the market is an invented one only if
---synthetic says so. Exit codes: 0 accepted and logged; 64 refused; otherwise those of `btswarm start`."""
+Options that are left out come from btswarm.toml. Exit codes: 0 accepted and logged; 64 refused; otherwise those of `btswarm start`."""
 
 
 def main(argv: list[str]) -> int:
@@ -61,12 +60,11 @@ def plan_of(options: argparse.Namespace, settings: "Settings") -> dict[str, Any]
         plan["modes"] = _listed(options.mode)
     if options.rounds is not None:
         plan["rounds"] = options.rounds
-    if options.data_path or options.synthetic:
-        path = options.data_path
-        plan["data_path"] = str(Path(path).expanduser().absolute()) if path and path != "synthetic" else "synthetic"
-    for name, value in (("combos", options.prescreen), ("trials", options.trials), ("paths", options.paths)):
-        if value is not None:
-            volume[name] = value
+    path = options.data_path or plan.get("data_path") or ("synthetic" if options.synthetic else "")
+    if path:
+        plan["data_path"] = path if path == "synthetic" else str(Path(path).expanduser().absolute())
+    asked = {"combos": options.prescreen, "trials": options.trials, "paths": options.paths}
+    volume |= {name: value for name, value in asked.items() if value is not None}
     return {**tables, **({"plan": plan} if plan else {}), **({"volume": volume} if volume else {})}
 
 
@@ -102,7 +100,7 @@ def _listed(text: str) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="btswarm launch", description=__doc__, epilog=EPILOG)
     parser.add_argument("--data-path", metavar="P", help="candle file, or a folder searched by symbol")
-    parser.add_argument("--synthetic", action="store_true", help="search an invented market")
+    parser.add_argument("--synthetic", action="store_true", help="an invented market, if no data path is named")
     parser.add_argument("--symbol", metavar="S", help="one or more, with commas")
     parser.add_argument("--mode", metavar="M", help="conservative, balanced, aggressive; several with commas")
     parser.add_argument("--prescreen", type=int, metavar="N", help="combos of each screen")
