@@ -1,5 +1,6 @@
 """Names, readings, lives and actions are what the tables say."""
 
+import re
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from btswarm.state.models.failures import EXIT_CLASSES, POLICIES, IncidentClass,
 from btswarm.state.models.readings import HOST_LIMIT_S, Known, Missing, fresh, known
 from btswarm.state.models.state_files import agent_file, heartbeat_file
 from btswarm.state.wire import encode
+from btswarm.tests.checkout import CHECKOUT
 from btswarm.tests.state.fixtures import SWARM, UTC
 
 
@@ -279,3 +281,13 @@ def test_an_observation_knows_what_is_paused_and_held() -> None:
     assert seen.held("swarm", "cannot_write") is hold
     assert seen.held("swarm", "budget") is None
     assert "config" in {field.name for field in fields(swarm)}
+
+
+def test_the_page_about_events_knows_every_kind_and_every_key_of_its_data() -> None:
+    page = (CHECKOUT / "docs" / "EVENTS.md").read_text(encoding="utf-8")
+    changing, only_told = page.split("### Told only")
+    for kind, rule in EVENT_KINDS.items():
+        assert f"`{kind}`" in (only_told if rule.data is None else changing), kind
+        for data in getattr(rule.data, "__args__", (rule.data,)):
+            for key in getattr(data, "__annotations__", ()):
+                assert re.search(rf"\b{key}\b", changing), (kind, key)
