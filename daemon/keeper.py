@@ -36,7 +36,8 @@ def keep(argv: Sequence[str], state_root: Path) -> int:
 
 
 def _watch(argv: Sequence[str], wanted: Sequence[signal.Signals]) -> int:
-    child, stopping, again_at = _start(argv), False, 0.0
+    child: int | None = _start(argv)
+    stopping, again_at = False, 0.0
     while True:
         wait_s = max(0.0, again_at - time.monotonic()) if child is None else 3600.0
         told = signal.sigtimedwait(wanted, wait_s)

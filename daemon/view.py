@@ -68,6 +68,8 @@ def view(options: "argparse.Namespace") -> View:
     try:
         seen = _judged(_newest(root), alive=alive, name=LATEST)
     except InputGone as error:
+        if alive and (answer := _asked(root)):
+            return answer
         raise _nothing(root, alive) from error
     return (_asked(root) or seen) if seen.code == ExitCode.STALE else seen
 

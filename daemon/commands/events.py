@@ -103,7 +103,7 @@ def _chain(folder: Path, seq: int) -> list[dict[str, Any]]:
     if seq not in events:
         raise InputGone(f"there is no event {seq} in {folder / LOG_NAME}", fix="btswarm events -n 0 lists all")
     first = seq
-    while (cause := events[first].get("cause_seq")) in events:
+    while (cause := events[first].get("cause_seq") or 0) in events:
         first = cause
     kept = {first}
     for number in sorted(events):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ...state.config import Settings
 
 EPILOG = """\
-Options that are left out come from btswarm.toml. Exit codes: 0 accepted and logged; 64 refused; otherwise those of `btswarm start`."""
+Options that are left out come from btswarm.toml. Exit codes: 0 accepted and logged; 64 refused; otherwise
+those of `btswarm start`."""
 
 
 def main(argv: list[str]) -> int:
