@@ -37,12 +37,15 @@ OOM_RECENT_S: Final = 60.0
 @dataclass(frozen=True, slots=True)
 class Track:
     """One kind of lanes. `count`, `changed`: how many there are and since when (monotonic). `busy`: since when none is
-    idle. `cap`, `capped`: the most after an out-of-memory, and since when it stands there."""
+    idle. `first`: the feed-forward count, `trimmed`: what feedback made of it. `cap`, `capped`: the most after an
+    out-of-memory, and since when it stands there."""
 
     count: int = 0
     changed: float | None = None
     busy: float | None = None
     window: Window = EMPTY
+    first: int = 0
+    trimmed: int | None = None
     cap: int | None = None
     capped: float = 0.0
 
@@ -101,10 +104,14 @@ def _cpu(observation: Observation, lanes: Sequence[LaneView], track: Track) -> t
         most = min(most, track.cap)
     if count > most:
         return most, "memory ran out" if track.cap is not None else "the configuration", track
-    if count < min(first, most):
-        return min(first, most), "feed-forward", track
+    if first != track.first:
+        track = replace(track, first=first, trimmed=None)
+    goal = min(most, first if track.trimmed is None else track.trimmed)
+    if count < goal:
+        return goal, "feed-forward", track
     target = config.targets.cpu_pct
-    return _trim(observation, lanes, track, cpu_pct(observation), target, most, min(first, most, 1))
+    wanted, why, track = _trim(observation, lanes, track, cpu_pct(observation), target, most, min(first, most, 1))
+    return wanted, why, track if wanted == count else replace(track, trimmed=wanted)
 
 
 def _gpu(observation: Observation, lanes: Sequence[LaneView], track: Track) -> tuple[int, str, Track]:
