@@ -101,6 +101,8 @@ def _worker_spawning(edit: FleetEdit, event: Event) -> None:
         raise EventRefused(f"lane {name} is taken by {before.worker}")
     if lane.state != "open":
         raise EventRefused(f"lane {name} is {lane.state}")
+    if lane.hold is not None and not lane.hold.over(event.ts):
+        raise EventRefused(f"lane {name} is held: {lane.hold.reason}")
     edit.lanes.put(name, replace(lane, gen=gen))
     record = WorkerRecord(
         worker=event.subject,

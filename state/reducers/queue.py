@@ -39,6 +39,13 @@ def _move(edit: QueueEdit, job: str, state: JobState, event: Event, **changes: A
     edit.jobs.put(job, replace(known, state=new, since=event.ts, **changes))
 
 
+def _again(edit: QueueEdit, job: str, event: Event, **changes: Any) -> None:
+    """Queued again. A hold that was set while it ran stays; the one that held it ends."""
+    known = edit.jobs.get(job)
+    hold = None if known.state == "held" else known.hold
+    _move(edit, job, "queued", event, hold=hold, worker="", **changes)
+
+
 def _enqueue(edit: QueueEdit, new: NewJob, event: Event) -> None:
     parse_job(new.job)
     known = edit.jobs.find(new.job)
@@ -61,7 +68,7 @@ def _job_queued(edit: QueueEdit, event: Event) -> None:
             _enqueue(edit, new_job_of(one), event)
         return
     changes = {"spec": spec_of(data["spec"])} if "spec" in data else {}
-    _move(edit, event.subject, "queued", event, not_before=data["not_before"], hold=None, worker="", **changes)
+    _again(edit, event.subject, event, not_before=data["not_before"], **changes)
 
 
 def _job_gated(edit: QueueEdit, event: Event) -> None:
@@ -94,7 +101,7 @@ def _job_replaced(edit: QueueEdit, event: Event) -> None:
 def _worker_spawning(edit: QueueEdit, event: Event) -> None:
     job = event.data["job"]
     known = edit.jobs.get(job)
-    if known.hold is not None:
+    if known.hold is not None and not known.hold.over(event.ts):
         raise EventRefused(f"job {job} is held: {known.hold.reason}")
     _move(edit, job, "running", event, worker=event.subject, tries=known.tries + 1)
 
@@ -110,8 +117,12 @@ def _worker_exited(edit: QueueEdit, event: Event) -> None:
     then = data.get("then")
     if then is None or known.worker != event.subject:
         return
-    hold = hold_of(then["hold"]) if then["state"] == "held" else None
-    _move(edit, known.job, then["state"], event, not_before=then.get("not_before", 0.0), hold=hold, worker="")
+    not_before = then.get("not_before", 0.0)
+    if then["state"] == "queued":
+        _again(edit, known.job, event, not_before=not_before)
+    else:
+        hold = hold_of(then["hold"])
+        _move(edit, known.job, then["state"], event, not_before=not_before, hold=hold, worker="")
 
 
 def _hold_set(edit: QueueEdit, event: Event) -> None:

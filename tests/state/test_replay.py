@@ -246,6 +246,25 @@ def test_a_hold_on_a_queued_job_keeps_it_from_being_started() -> None:
     recorder.record(spawning("cpu000@1", JOB), stamp())
 
 
+def test_a_hold_on_a_lane_keeps_workers_off_it_until_its_time_is_over() -> None:
+    recorder = recorder_on(FakeDisk())
+    for draft in (opened("cpu000"), queued(JOB), Draft("hold.set", "cpu000", {"hold": hold(until=UTC + 60)})):
+        recorder.record(draft, stamp())
+    with pytest.raises(EventRefused, match="lane cpu000 is held"):
+        recorder.record(spawning("cpu000@1", JOB), stamp(59))
+    recorder.record(spawning("cpu000@1", JOB), stamp(60))
+
+
+def test_a_hold_set_on_a_job_while_it_ran_outlives_its_worker() -> None:
+    recorder = running()
+    recorder.record(Draft("hold.set", JOB, {"hold": hold("storage", None, "repair the study")}), stamp())
+    recorder.record(exited("cpu000@1", JOB, then={"state": "queued"}), stamp())
+    job = recorder.state.queue.jobs[JOB]
+    assert (job.state, job.hold.class_ if job.hold else "") == ("queued", "storage")
+    recorder.record(Draft("hold.released", JOB, {"class": "storage"}), stamp())
+    assert recorder.state.queue.jobs[JOB].startable(UTC)
+
+
 def test_holds_of_the_swarm_for_different_reasons_stand_side_by_side() -> None:
     recorder = recorder_on(FakeDisk())
     for class_ in ("cannot_write", "budget"):
