@@ -41,8 +41,7 @@ def run_cycle(parts: Parts, moment: Moment) -> tuple[Observation, bool]:
     may_spawn = scribe.flush()  # nothing is begun that the log does not know of
     parts.wishing.answer()
     parts.executor.act(plan, may_spawn=may_spawn)
-    observation = parts.observer.again(observation, moment)
-    parts.verifier.verify(observation, moment)
+    parts.verifier.verify(moment)  # looks again at everything that is open
     remember(parts.council, plan, proposals, decision, orders)
     parts.saver.note_agents(moment)
     observation = parts.observer.again(observation, moment)

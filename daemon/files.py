@@ -27,6 +27,13 @@ class RealFiles(RealDisk):
             self.close(descriptor)
         self.rename(temporary, path)
 
+    def allocate(self, path: Path, size: int) -> None:
+        descriptor = self.create(path)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        finally:
+            self.close(descriptor)
+
     def remove_tree(self, path: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -3,14 +3,13 @@
 Woken by an event, only what it touched is looked at again; at a tick everything is. A probe is never waited for.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
 from ..agents.detectors.overdue import gap
 from ..state.models.events import Draft
-from ..state.models.facts import Command, ExitView, FileView, HostView, Observation, SwarmView, WorkerView
-from ..state.models.readings import HOST_LIMIT_S, SUSPECT_LIMIT_S, Known, Missing, fresh
+from ..state.models.facts import Command, HostView, Observation, SwarmView, WorkerView
+from ..state.models.readings import HOST_LIMIT_S, fresh
 from ..state.models.records import Hold, WorkerRecord
 from ..state.scribe import Unanswered
 from .endings import Endings
@@ -24,7 +23,6 @@ from .workers.adopt import Adoption
 JUMP_S = 2.0
 """UTC may drift this much against monotonic time between two cycles before it is called a jump."""
 STEP_S = 0.05
-log = logging.getLogger(__name__)
 
 
 class Observer:
@@ -35,7 +33,7 @@ class Observer:
         self.watching = Watching(swarm)
         self.usage = Usage()
         self._views: dict[str, WorkerView] = {}
-        self._files: Mapping[str, FileView] = {}
+        self._ticks = 0
         self._last: Moment | None = None
 
     def observe(self, moment: Moment) -> Observation:
@@ -48,7 +46,8 @@ class Observer:
             self._swarm.world.host.refresh()
             self.watching.sweep(moment)
             self.usage.add(moment.mono, self._swarm.world.host.readings(), self.watching.engine_cpu_s)
-            self._files = self._audit(moment)
+            self._ticks += 1
+            self._audit(moment)
         observation = self._compose(moment, commands)
         if ended:
             gone = {view.worker: view for view in ended}
@@ -105,7 +104,7 @@ class Observer:
             lanes=fleet.lanes,
             jobs=queue.jobs,
             workers=self._workers(fleet.workers, moment),
-            files=self._files,
+            files=swarm.file_views,
             probes=control.probes,
             agents=control.agents,
             incidents=control.incidents,
@@ -145,15 +144,16 @@ class Observer:
             log_backlog=self._swarm.journal.blocked,
         )
 
-    def _audit(self, moment: Moment) -> Mapping[str, FileView]:
-        if moment.cycle <= 1:
-            return {}  # nothing was written by this daemon yet
+    def _audit(self, moment: Moment) -> None:
+        """Read back every state file; between ticks the views of repaired ones are the repairs'."""
+        swarm = self._swarm
+        if self._ticks < 2:
+            return  # what lies there was not written by this daemon yet
         try:
-            return self._swarm.scribe.audit(moment.now)
+            swarm.file_views = dict(swarm.scribe.audit(moment.now))
         except Unanswered as error:
-            log.warning("%s", error)
-            return {name: replace(view, valid=False, fault="unanswered", why=str(error))
-                    for name, view in self._files.items()}  # fmt: skip
+            silent = {"valid": False, "fault": "unanswered", "why": str(error)}
+            swarm.file_views = {name: replace(view, **silent) for name, view in swarm.file_views.items()}  # type: ignore[arg-type]
 
     def _notice_gap(self, moment: Moment) -> None:
         """After an absence of our own, or a jump of the clock, no silence says anything yet."""
@@ -180,5 +180,3 @@ def _holds(holds: Mapping[str, Hold], lanes: Mapping[str, object], jobs: Mapping
                 found[hold.name(name)] = hold
     return found
 
-
-__all__ = ["SUSPECT_LIMIT_S", "ExitView", "Known", "Missing", "Observer"]

@@ -63,6 +63,10 @@ class Files(Disk, Protocol):
         """The whole content in one step, not synced."""
         ...
 
+    def allocate(self, path: Path, size: int) -> None:
+        """A new file that has its blocks, without writing them where the file system can."""
+        ...
+
     def remove_tree(self, path: Path) -> None:
         """A folder with what is in it, or a file; nothing there is fine."""
         ...

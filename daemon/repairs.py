@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from ..state.disk import write_whole
 from ..state.errors import StorageBroken
 from ..state.models.actions import Order, RestoreState, RewriteState
 from ..state.models.events import Draft
@@ -16,7 +15,6 @@ from .executor import Hand
 from .swarm import Swarm
 
 BALLAST: Final = "ballast"
-CHUNK: Final = 1 << 20
 
 
 class Repairs:
@@ -55,6 +53,7 @@ class Repairs:
         except (StorageBroken, OSError) as error:
             swarm.journal.tell(Draft("state.refused", name, {"why": str(error), "action": order.kind}))
             return
+        swarm.file_views[name] = view
         for bad in done.bad:
             swarm.journal.tell(
                 Draft("state.quarantined", name, {"fault": bad.fault, "why": bad.why, "moved": bad.moved})
@@ -70,17 +69,12 @@ class Repairs:
         self._settle(order, {"ballast": self._size_mb()}, BALLAST, "state")
 
     def _rebuild_ballast(self, order: Order) -> None:
-        """Real bytes: a hole would free nothing."""
+        """Blocks of its own: a hole would free nothing."""
         swarm, path = self._swarm, self._ballast()
         files = swarm.world.files
         files.remove_tree(path)
         try:
-            descriptor = files.create(path)
-            try:
-                for _ in range(swarm.config.disk.ballast_mb):
-                    write_whole(files, descriptor, bytes(CHUNK))
-            finally:
-                files.close(descriptor)
+            files.allocate(path, swarm.config.disk.ballast_mb << 20)
         except OSError as error:
             files.remove_tree(path)
             swarm.journal.tell(Draft("disk.full", "state", {"why": f"no room for the ballast: {error.strerror}"}))

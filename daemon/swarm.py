@@ -6,6 +6,7 @@ from pathlib import Path
 from ..state.errors import BadConfig
 from ..state.models.config import Config
 from ..state.models.events import Draft
+from ..state.models.facts import FileView
 from ..state.models.records import Desired
 from ..state.paths import Roots
 from ..state.plans import overlay
@@ -32,6 +33,8 @@ class Swarm:
     """Environment of the daemon: workers get what the allow-list names."""
     started: dict[str, Identity] = field(default_factory=dict)
     """Processes of workers whose start nobody has looked at yet."""
+    file_views: dict[str, FileView] = field(default_factory=dict)
+    """State files as they were last read back."""
     _overlaid: tuple[object, object, Config] | None = None
 
     @property

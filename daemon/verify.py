@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..state.models.events import Draft
-from ..state.models.facts import Observation
 from ..state.models.names import is_command
 from ..state.models.readings import Known
 from ..state.models.records import OpenItem
@@ -27,7 +26,7 @@ class Verifier:
         self._swarm = swarm
         self._looks = looks or {}
 
-    def verify(self, observation: Observation, moment: Moment) -> None:
+    def verify(self, moment: Moment) -> None:
         """Close what is done, escalate what is late."""
         for item in self._swarm.journal.state.fleet.verify:
             if item.done_when == "worker_started":

@@ -10,7 +10,7 @@ from typing import Protocol
 from ..state.errors import BadConfig, BtswarmError
 from ..state.models.events import Draft
 from ..state.models.facts import Command
-from ..state.models.names import COMMANDS
+from ..state.models.names import COMMANDS, is_command
 from ..state.models.transitions import ENDED_JOBS
 from .doorway import Asked
 from .jobs import command_lanes, missing_commands, queued_data, unwanted_commands
@@ -37,6 +37,8 @@ class Wishing:
     def __init__(self, swarm: Swarm, door: Door | None = None) -> None:
         self._swarm, self.door = swarm, door
         self._answers: list[tuple[str, int]] = []
+        self._kept: tuple[object, ...] = ()
+        """What the upkeep of commands was last worked out for: it follows from these alone."""
 
     def take(self, moment: Moment) -> tuple[Command, ...]:
         """New commands, logged and thereby wanted. The same id twice is one command."""
@@ -79,6 +81,11 @@ class Wishing:
 
     def _keep_commands(self) -> None:
         journal, config = self._swarm.journal, self._swarm.config
+        shape = (config, *(name for name, job in journal.jobs.items() if is_command(name) and job.state in ENDED_JOBS))
+        counted = (*shape, len(journal.jobs), sum(lane.state == "closed" for lane in journal.lanes.values()))
+        if counted == self._kept:
+            return
+        self._kept = counted
         for job in unwanted_commands(config, journal.jobs):
             self._cancel(job, "the configuration has no such command")
         if missing := missing_commands(config, journal.jobs):
