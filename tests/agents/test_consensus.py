@@ -224,7 +224,7 @@ def test_what_needs_another_order_comes_after_it() -> None:
 
 
 def test_a_stop_is_due_when_its_ladder_ends() -> None:
-    assert [ladder_s(world(), asks("x", StopWorker(WORKERS[0], rung, "stuck"))) for rung in (1, 2, 3)] == [33, 13, 10]  # type: ignore[arg-type]
+    assert [ladder_s(world(), asks("x", StopWorker(WORKERS[0], rung, "stuck"))) for rung in (1, 2, 3)] == [33, 13, 10]
     assert ladder_s(world(), asks("x", StopWorker("gpu0@1", 3, "stuck"))) == 60
 
 
