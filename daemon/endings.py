@@ -138,7 +138,7 @@ class Endings:
             self._close_round(job, exit_, finished.seq)
 
     def _close_round(self, job: JobRecord, exit_: ExitView, cause: int) -> None:
-        """The way on is closed for this symbol and mode: what waits for it is cancelled, so that nothing waits for ever."""
+        """The way on is closed for this symbol and mode: what waits for it is cancelled, not left to wait."""
         journal = self._swarm.journal
         if is_command(job.job) or parse_job(job.job).stage not in CLOSING | {"prescreen"}:
             return

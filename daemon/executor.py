@@ -103,7 +103,7 @@ class Executor:
                         {"why": str(error), "action": order.kind},
                         agent=order.agent,
                         outcome="cannot be carried out",
-                    )  # fmt: skip
+                    )
                 )
         return plan
 

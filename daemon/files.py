@@ -5,17 +5,12 @@ import shutil
 from pathlib import Path
 
 from ..state.disk import RealDisk, write_whole
-from ..state.files import FOLDER_MODE, TEMP_PREFIX
+from ..state.files import TEMP_PREFIX, make_folder
 
 
 class RealFiles(RealDisk):
     def make_folder(self, path: Path) -> None:
-        try:
-            os.mkdir(path, FOLDER_MODE)
-        except FileExistsError:
-            return
-        except FileNotFoundError:
-            os.makedirs(path, FOLDER_MODE, exist_ok=True)
+        make_folder(path)
 
     def replace(self, path: Path, data: bytes) -> None:
         temporary = path.with_name(f"{TEMP_PREFIX}{path.name}")

@@ -1,4 +1,4 @@
-"""The life of an incident as events, each caused by the one before: detected, classified, executed, verified, closed."""
+"""The life of an incident as events, one causing the next: detected, classified, executed, verified, closed."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,6 +1,7 @@
 """Agents' calls, watched: an interval timer interrupts one that does not come back, a black box names who ran last."""
 
 import mmap
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -30,9 +31,9 @@ class BlackBox:
 
     def __init__(self, path: Path) -> None:
         descriptor = open_lock(path)
-        with open(descriptor, "r+b", closefd=True) as file:
-            file.truncate(BOX_BYTES)
-            self._page = mmap.mmap(file.fileno(), BOX_BYTES)
+        os.ftruncate(descriptor, BOX_BYTES)
+        self._page = mmap.mmap(descriptor, BOX_BYTES)
+        os.close(descriptor)
         died_in = self._get(0)
         counted, _, times = self._get(1).partition(" ")
         self.last, self.deaths = died_in, 0

@@ -19,7 +19,7 @@ WRITERS = ("state/files.py", "state/disk.py")  # whole files; the log and the st
 # An entry of the ledger is dated, its clock is an argument; the loop's clock; what people see is said to be so old.
 CLOCKS = ("state/ledger_file.py", "daemon/clock.py", "daemon/view.py")
 # One broad except each: the last thing that can still tell a person, or hand a thread's error to who asked for it.
-BOUNDARIES = ("cli.py", "engine/worker.py", "state/scribe.py", "agents/__init__.py")
+BOUNDARIES = ("cli.py", "engine/worker.py", "state/scribe.py", "agents/__init__.py", "daemon/meter.py")
 SPEAKERS = ("cli.py", "engine/commands/", "daemon/commands/")
 
 CALLS = {

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ Make = Callable[..., Daemon]
 def make(tmp_path: Path) -> Iterator[Make]:
     made: list[Daemon] = []
 
-    def _make(argv: list[str] = SLEEP, copies: int = 3, **more: str) -> Daemon:
+    def _make(argv: list[str] = SLEEP, copies: int = 3, **more: Any) -> Daemon:
         made.append(Daemon(tmp_path, argv, copies, **more))
         return made[-1]
 
