@@ -14,6 +14,8 @@ SIZES: Final[Mapping[str, Mapping[str, int]]] = {
 }
 """By stage, the fields that make it long, each with the least that still means something."""
 LEAST_BATCH: Final = 256
+UNKNOWN_BATCH: Final = 32_768
+"""Taken for the size that failed when its worker could not say it any more."""
 
 
 def halved(spec: JobSpec, defaults: VolumeTable) -> dict[str, int] | None:
@@ -27,8 +29,8 @@ def halved(spec: JobSpec, defaults: VolumeTable) -> dict[str, int] | None:
 
 
 def half_batch(spec: JobSpec, failed: int | None) -> dict[str, int] | None:
-    """The volume with half the batch that ran out of memory; None below the least, or if nobody knows the size."""
-    batch = failed or spec.volume.get("batch", 0)
+    """The volume with half the batch that ran out of memory, None below the least. `failed`: its size, if known."""
+    batch = failed or spec.volume.get("batch") or UNKNOWN_BATCH
     if batch // 2 < LEAST_BATCH:
         return None
     return {**spec.volume, "batch": batch // 2}

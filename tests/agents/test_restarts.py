@@ -121,6 +121,7 @@ def test_half_a_job_keeps_what_it_had_and_never_goes_below_what_means_something(
     assert halved(JobSpec(stage="prescreen", volume={"combos": 1000}), defaults) is None
     assert halved(JobSpec(stage="report"), defaults) is None
     assert half_batch(JobSpec(), 4096) == {"batch": 2048}
-    assert half_batch(JobSpec(), None) is None
+    assert half_batch(JobSpec(), None) == {"batch": 16_384}
+    assert half_batch(JobSpec(), 500) is None
     learned = smaller(JobSpec(), {"batch": 2048}, 9000)
     assert (learned.volume, learned.claims.gpu_mem_mb) == ({"batch": 2048}, 9000)
