@@ -21,7 +21,7 @@ from ..state.models.facts import Known, LaneView, Missing, Observation, Reading
 from ..state.models.names import LaneKind
 from .api import Agent, Proposals, Voice
 from .detectors.idle import free_lanes, open_lanes
-from .detectors.placement import CPU_OVERCOMMIT, closed, share
+from .detectors.placement import closed, cpu_room, share
 from .detectors.rounds import chains
 from .detectors.trend import EMPTY, Window, lasting, past, recommended, trimmed
 from .detectors.use import cpu_pct, gpu_pct
@@ -99,7 +99,7 @@ def _cpu(observation: Observation, lanes: Sequence[LaneView], track: Track) -> t
     config, count, first = observation.swarm.config, len(lanes), feed_forward(observation)
     most = first
     if config.lanes.cpu == "auto":
-        most = max(first, math.floor(CPU_OVERCOMMIT * observation.host.cpus / config.lanes.threads))
+        most = max(first, math.floor(cpu_room(observation.host) / config.lanes.threads))
     if track.cap is not None:
         most = min(most, track.cap)
     if count > most:

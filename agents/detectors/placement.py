@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ...state.models.actions import MAX_SPAWNS
-from ...state.models.facts import JobView, Known, LaneView, Observation
+from ...state.models.facts import HostView, JobView, Known, LaneView, Observation
 from ...state.models.names import SWARM, lane_kind, lane_of
 
 Turn = Literal["again", "main", "fill"]
 """Whose it is to ask: worker_sentry, auto_scheduler, util_controller."""
 
-CPU_OVERCOMMIT: Final = 2.0
-"""Lanes beyond the capacity are opened only when those that are open use less than they reserve."""
 PIDS_KEPT: Final = 64
 LOOKAHEAD: Final = 2 * MAX_SPAWNS
 """Placements worked out in one cycle; consensus caps what is carried out."""
@@ -113,6 +111,11 @@ def spawns_left(observation: Observation) -> int:
     return math.floor(bucket.at(observation.mono, limits.spawn_burst, limits.spawn_per_s))
 
 
+def cpu_room(host: HostView) -> float:
+    """CPUs that may be reserved in all: the capacity, a started one counted whole."""
+    return max(1.0, math.ceil(host.cpus))
+
+
 def gpu_usable(observation: Observation, uuid: str) -> bool:
     """Seen to be well, and not held. A reading that is missing stops new spawns on the device, and nothing else."""
     gpu = observation.gpus.get(uuid)
@@ -174,7 +177,7 @@ class _Room:
     def __init__(self, observation: Observation) -> None:
         host, config = observation.host, observation.swarm.config
         claims = [one.record.claims for one in observation.workers.values() if one.record.living]
-        self._cpus = CPU_OVERCOMMIT * host.cpus - sum(one.cpus for one in claims)
+        self._cpus = cpu_room(host) - sum(one.cpus for one in claims)
         self._alone = not any(one.cpus for one in claims)
         self._mem_mb = host.mem_mb - config.lanes.keep_free_mb - sum(one.mem_mb for one in claims)
         if not host.mem_mb:

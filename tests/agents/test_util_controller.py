@@ -83,14 +83,19 @@ def test_nothing_is_scaled_before_a_launch_or_while_the_swarm_ends(life: Any) ->
 def test_lanes_that_give_less_than_the_target_are_trimmed_up_once_the_window_is_settled() -> None:
     seen = busy(7, host=host(cpu_ours=known(40.0), cpu_others=known(0.0)))
     assert after(seen, seconds=55)[0] == []
-    assert after(seen, seconds=60)[0] == [SetLanes("cpu", 14)]
+    assert after(seen, seconds=60)[0] == [SetLanes("cpu", 8)]
 
 
 def test_one_step_up_is_bounded_by_four_more_or_twice_as_many() -> None:
-    starved = host(cpus=2.0, cpu_ours=known(5.0), cpu_others=known(0.0))
-    assert after(busy(2, host=starved), seconds=60)[0] == [SetLanes("cpu", 4)]
-    large = host(cpus=100.0, cpu_ours=known(30.0), cpu_others=known(0.0))
-    assert after(busy(80, host=large), seconds=60)[0] == [SetLanes("cpu", 160)]
+    modest = config(targets={"cpu_pct": 10})
+    for cpus, before, then in ((20.0, 2, 6), (100.0, 10, 20)):
+        starved = host(cpus=cpus, cpu_ours=known(1.0), cpu_others=known(0.0))
+        assert after(busy(before, host=starved, config=modest), seconds=60)[0] == [SetLanes("cpu", then)]
+
+
+def test_no_more_lanes_are_opened_than_cpus_may_be_reserved() -> None:
+    full = host(cpus=8.0, cpu_ours=known(40.0), cpu_others=known(0.0))
+    assert after(busy(8, host=full), seconds=600)[0] == []
 
 
 def test_no_lane_is_added_while_one_is_idle() -> None:
@@ -101,25 +106,26 @@ def test_no_lane_is_added_while_one_is_idle() -> None:
 
 def test_within_the_band_above_the_target_nothing_moves() -> None:
     for pct in (80.0, 84.0, 88.0):
-        assert after(busy(9, host=host(cpu_ours=known(pct), cpu_others=known(0.0))), seconds=900)[0] == []
+        assert after(busy(9, host=host(cpus=9.0, cpu_ours=known(pct), cpu_others=known(0.0))), seconds=900)[0] == []
 
 
 def test_lanes_go_down_only_after_the_window_by_its_largest_recommendation() -> None:
-    over = busy(12, host=host(cpu_ours=known(100.0), cpu_others=known(0.0)))
+    crowded = host(cpus=14.0, cpu_ours=known(100.0), cpu_others=known(0.0))
+    over = busy(14, host=crowded)
     assert after(over, seconds=355)[0] == []
-    assert after(over, seconds=360)[0] == [SetLanes("cpu", 10)]
+    assert after(over, seconds=360)[0] == [SetLanes("cpu", 12)]
     _, memory = after(over, seconds=200)
-    at = replace(over, mono=MONO + 205.0, now=NOW + 205.0, host=host(cpu_ours=known(89.0), cpu_others=known(0.0)))
+    at = replace(over, mono=MONO + 205.0, now=NOW + 205.0, host=replace(crowded, cpu_ours=known(89.0)))
     _, memory = propose(ME, at, memory)
     later = replace(over, mono=MONO + 210.0, now=NOW + 210.0)
-    assert after(later, seconds=155, memory=memory)[0] == [SetLanes("cpu", 11)]
+    assert after(later, seconds=155, memory=memory)[0] == [SetLanes("cpu", 13)]
 
 
 def test_lanes_that_were_just_opened_stay() -> None:
-    seen = busy(12, host=host(cpu_ours=known(100.0), cpu_others=known(0.0)))
-    young = {name: replace(one, since=NOW + 100.0) for name, one in list(seen.lanes.items())[:11]}
+    seen = busy(14, host=host(cpus=14.0, cpu_ours=known(100.0), cpu_others=known(0.0)))
+    young = {name: replace(one, since=NOW + 100.0) for name, one in list(seen.lanes.items())[:13]}
     seen = replace(seen, lanes={**seen.lanes, **young})
-    assert after(seen, seconds=360)[0] == [SetLanes("cpu", 11)]
+    assert after(seen, seconds=360)[0] == [SetLanes("cpu", 13)]
 
 
 def test_the_cpu_of_others_is_not_ours_to_use() -> None:
