@@ -34,11 +34,17 @@ def take(state_root: Path, text: str, *, wait_s: float = PATIENCE_S) -> int:
         # A light command may try the lock for an instant, so that even a daemon's is looked at twice.
         if time.monotonic() - begun > (wait_s if _leaves(holder) else min(wait_s, GLANCE_S)):
             os.close(descriptor)
-            raise NoPermission(f"another daemon has {state_root}: {holder or 'unnamed'}", fix="btswarm stop ends it")
+            raise _taken(state_root, holder)
         time.sleep(LOOK_S)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{text}\n".encode(), 0)
     return descriptor
+
+
+def _taken(state_root: Path, holder: str) -> NoPermission:
+    pid, _, more = holder.partition(" ")
+    who = f"process {pid} ({more})" if more else (holder or "another process")
+    return NoPermission(f"{who} is the daemon of {state_root}", fix="btswarm stop ends it; or use another state root")
 
 
 def text(pid: int, start_ticks: int, version: str, since: float) -> str:

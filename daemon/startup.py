@@ -5,7 +5,6 @@ cycle.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
@@ -17,18 +16,18 @@ from typing import Any, Final
 from ..agents import Roster
 from ..state.config import Settings
 from ..state.disk import RealDisk
-from ..state.errors import BadConfig, BadData, NoPermission, StorageBroken
+from ..state.errors import BadConfig, BadData, StorageBroken
 from ..state.eventlog import EventLog
-from ..state.files import make_folder, open_lock, write_atomic
+from ..state.files import make_folder, write_atomic
 from ..state.logread import Found
 from ..state.models.commands import Launch
 from ..state.models.events import Draft
 from ..state.models.names import is_swarm_id
 from ..state.models.state_files import FILES, AgentFile, agent_file, agent_rule
-from ..state.peek import LOCK_NAME
 from ..state.replay import SLICES, Slice, SwarmState, replay
 from ..state.scribe import ThreadedScribe
 from ..state.store import Loaded, Store
+from . import lock
 from .doorway import Asked
 from .journal import Journal
 from .ports import World
@@ -53,21 +52,8 @@ class Memory:
 @contextlib.contextmanager
 def owned_root(state_root: Path, version: str, now: float) -> Any:
     """Hold `daemon.lock` for the daemon's life. Raises NoPermission naming the daemon that has it."""
-    make_folder(state_root)
-    descriptor = open_lock(state_root / LOCK_NAME)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 200, 0).decode("ascii", "replace").split()
-        os.close(descriptor)
-        who = f"process {holder[0]}" if holder else "another daemon"
-        raise NoPermission(
-            f"{who} is the daemon of {state_root}", fix="use btswarm status, or another state root"
-        ) from error
     stat = stat_of(os.getpid())
-    text = f"{os.getpid()} {stat.ticks if stat else 0} {version} {now:.0f}\n".encode()
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text, 0)
+    descriptor = lock.take(state_root, lock.text(os.getpid(), stat.ticks if stat else 0, version, now))
     try:
         yield descriptor
     finally:

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,9 @@ from .view import held
 from .workers.identity import census, look
 
 WAIT_S: Final = 5.0
+PATIENCE_S: Final = 45.0
 KILL_S: Final = 10.0
-LOOK_S: Final = 0.05
+LOOK_S: Final = 0.1
 ID_NAME: Final = "swarm_id"
 
 
@@ -30,15 +32,34 @@ def swarm_id(state_root: Path) -> str | None:
     return text if is_swarm_id(text) else None
 
 
-def sweep(state_root: Path, *, wait_s: float = WAIT_S) -> Sequence[Seen] | None:
-    """The processes that were killed; None when a daemon has the folder, or comes back within `wait_s`.
+def nobody_is_coming() -> bool:
+    """Whether a daemon is being started: nobody knows."""
+    return False
+
+
+def unit_is_coming(unit: str) -> Callable[[], bool]:
+    """Whether systemd has a daemon running or is about to start one, however slow the host is."""
+    command = ["systemctl", "show", "--value", "-p", "ActiveState", unit]
+
+    def coming() -> bool:
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        return said in ("active", "activating", "reloading", "deactivating")
+
+    return coming
+
+
+def sweep(
+    state_root: Path, *, wait_s: float = WAIT_S, coming: Callable[[], bool] = nobody_is_coming
+) -> Sequence[Seen] | None:
+    """The processes that were killed; None when a daemon has the folder, or comes back within `wait_s`, counted from
+    when nobody was `coming` any more.
 
     Raises NoPermission when one of them cannot be killed.
     """
     own = swarm_id(state_root)
     if own is None:
         return ()
-    if _somebody_comes(state_root / LOCK_NAME, wait_s):
+    if _somebody_comes(state_root / LOCK_NAME, wait_s, coming):
         return None
     try:
         lock = take(state_root, SWEEP, wait_s=0.0)
@@ -50,10 +71,16 @@ def sweep(state_root: Path, *, wait_s: float = WAIT_S) -> Sequence[Seen] | None:
         os.close(lock)
 
 
-def _somebody_comes(lock: Path, wait_s: float) -> bool:
-    until = time.monotonic() + wait_s
+def _somebody_comes(lock: Path, wait_s: float, coming: Callable[[], bool]) -> bool:
+    begun = time.monotonic()
+    until = begun + wait_s
     while not held(lock):
-        if time.monotonic() >= until:
+        now = time.monotonic()
+        if coming():
+            until = now + wait_s
+            if now - begun > PATIENCE_S:
+                return True  # when it gives up, systemd calls for a sweep again
+        elif now >= until:
             return False
         time.sleep(LOOK_S)
     return True

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..sweep import WAIT_S, sweep
+from ..sweep import WAIT_S, nobody_is_coming, sweep, unit_is_coming
 from ..view import add_config, state_root
 
 
@@ -11,9 +11,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--wait", type=float, default=WAIT_S, metavar="S", help="for a daemon to come back (%(default)s)"
     )
+    parser.add_argument("--unit", metavar="U", help="of the daemon: as long as systemd has it started, nobody is swept")
     add_config(parser)
     options = parser.parse_args(argv)
-    killed = sweep(state_root(options), wait_s=options.wait)
+    coming = unit_is_coming(options.unit) if options.unit else nobody_is_coming
+    killed = sweep(state_root(options), wait_s=options.wait, coming=coming)
     if killed is None:
         print("a daemon runs; nothing was touched")
     else:

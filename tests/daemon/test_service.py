@@ -141,6 +141,23 @@ def test_a_sweep_touches_nothing_while_a_daemon_holds_the_folder(tmp_path: Path)
     os.close(lock)
 
 
+def test_a_sweep_has_patience_while_a_daemon_is_being_started(tmp_path: Path) -> None:
+    (tmp_path / "swarm_id").write_text(OWN)
+    looks: list[int] = []
+
+    def coming() -> bool:
+        looks.append(len(looks))
+        if len(looks) == 3:
+            looks.append(take(tmp_path, "1 2 v 3"))
+        return True
+
+    with a_worker(OWN) as ours:
+        assert sweep(tmp_path, wait_s=0.0, coming=coming) is None
+        assert ours.poll() is None
+        ours.kill()
+    os.close(looks[-1])
+
+
 def test_where_no_swarm_ever_ran_there_is_nothing_to_sweep(tmp_path: Path) -> None:
     assert sweep(tmp_path / "nothing", wait_s=0.0) == ()
     assert not (tmp_path / "nothing").exists()
@@ -148,7 +165,7 @@ def test_where_no_swarm_ever_ran_there_is_nothing_to_sweep(tmp_path: Path) -> No
 
 def test_the_second_daemon_is_told_who_the_first_is(tmp_path: Path) -> None:
     lock = take(tmp_path, f"{os.getpid()} 5 1.0 99")
-    with pytest.raises(NoPermission, match=f"{os.getpid()} 5 1.0 99"):
+    with pytest.raises(NoPermission, match=rf"process {os.getpid()} \(5 1.0 99\) is the daemon"):
         take(tmp_path, "other", wait_s=0.05)
     os.close(lock)
     os.close(take(tmp_path, "other"))

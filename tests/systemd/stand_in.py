@@ -1,7 +1,7 @@
 """A daemon reduced to what the units are about: a lock, workers that survive it, notifications, two ways to leave.
 
-`python -m btswarm.tests.systemd.stand_in STATE`. It keeps two `sleep` workers, adopting those it finds. A file named
-`hang` in its folder makes it stop turning; `refuse` makes the next one exit 64.
+`python -m btswarm.tests.systemd.stand_in STATE`. It keeps two `sleep` workers, adopting those it finds; its swarm's id
+is given. A file named `hang` in its folder makes it stop turning; `refuse` makes the next one exit 64.
 """
 
 import os
@@ -14,11 +14,11 @@ from types import FrameType
 
 from btswarm.daemon.lock import take, text
 from btswarm.daemon.notify import Notifier
+from btswarm.daemon.sweep import swarm_id
 from btswarm.daemon.workers.identity import TOKEN, census
 from btswarm.daemon.workers.reap import become_subreaper
 
 WORKERS = 2
-SWARM_ID = "5" * 32
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     if (state / "refuse").exists():
         return 64
     take(state, text(os.getpid(), 0, "stand-in", 0.0))
-    (state / "swarm_id").write_text(SWARM_ID)
+    own = swarm_id(state) or ""
     become_subreaper()
     leaving: list[int] = []
 
@@ -36,9 +36,9 @@ def main() -> int:
 
     for number in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, leave)
-    found = len(census(SWARM_ID))
+    found = len(census(own))
     for _ in range(found, WORKERS):
-        environment = {"PATH": os.environ["PATH"], TOKEN: f"{SWARM_ID}.{os.urandom(16).hex()}"}
+        environment = {"PATH": os.environ["PATH"], TOKEN: f"{own}.{os.urandom(16).hex()}"}
         subprocess.Popen(["sleep", "1000"], env=environment, start_new_session=True)
     inherited = sorted(os.environ.keys() & {"NOTIFY_SOCKET", "WATCHDOG_USEC"})
     sys.stdout.write(f"adopted {found}, {inherited}\n")
@@ -51,7 +51,7 @@ def main() -> int:
     notifier.stopping("leaving")
     if leaving[0] == signal.SIGUSR2:
         return 75
-    for seen in census(SWARM_ID):
+    for seen in census(own):
         os.kill(seen.pid, signal.SIGKILL)
     return 0
 

@@ -2,90 +2,16 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from btswarm.daemon.service import UNIT, UNITS
-from btswarm.daemon.units import Filling, fill
+from btswarm.daemon.service import UNIT
 
-from ..checkout import CHECKOUT
-from ..daemon.census import carriers, kill_all
+from ..daemon.census import kill_all
 from ..daemon.waiting import until
-from . import stand_in
 from .box import Box
-
-STATE = Path("/var/lib/btswarm-test")
-SWEEP = "btswarm-sweep.service"
-
-
-class Service:
-    """The units of this checkout in a box, with a daemon reduced to what they are about."""
-
-    def __init__(self, box: Box) -> None:
-        self.box = box
-        self.root = box.root()
-
-    def install(self) -> None:
-        filling = Filling(
-            sys.executable, None, STATE, STATE, (STATE,), {"PYTHONPATH": _path(), "STATE_ROOT": str(STATE)}
-        )
-        for name in UNITS:
-            text = fill(name, filling, "systemd").replace(
-                "-P -m btswarm daemon ", f"-P -m btswarm.tests.systemd.stand_in {STATE}"
-            )
-            text = text.replace("WatchdogSec=30", "WatchdogSec=1").replace("btswarm sweep", "btswarm sweep --wait 1")
-            (self.root / "etc/systemd/system" / name).write_text(text)
-        (self.root / str(STATE).lstrip("/")).mkdir(mode=0o700, exist_ok=True)
-        self.box.run("systemctl", "daemon-reload", check=True)
-
-    def state(self, name: str) -> Path:
-        return self.root / str(STATE).lstrip("/") / name
-
-    def start(self) -> None:
-        self.box.run("systemctl", "start", UNIT, check=True)
-
-    def active(self) -> str:
-        return self.box.property(UNIT, "ActiveState")
-
-    def main_pid(self) -> int:
-        """As this test sees it."""
-        inner = int(self.box.property(UNIT, "MainPID") or 0)
-        return inner and _outer(inner, self.box)
-
-    def workers(self) -> set[int]:
-        return {pid for pid, _token in carriers(stand_in.SWARM_ID)}
-
-    def kill_daemon(self) -> int:
-        """SIGKILL; the pid of the next one."""
-        before = self.main_pid()
-        os.kill(before, signal.SIGKILL)
-        return until(lambda: self._another(before), what="another daemon is ready")
-
-    def _another(self, before: int) -> int:
-        now = self.main_pid()
-        return now if now not in (0, before) and self.active() == "active" else 0
-
-
-def _path() -> str:
-    """The folder from which this checkout is imported as btswarm."""
-    return str(CHECKOUT / ".links")
-
-
-def _outer(inner: int, box: Box) -> int:
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                status = Path(f"/proc/{name}/status").read_text()
-                same = os.readlink(f"/proc/{name}/ns/pid") == os.readlink(f"/proc/{box.pid}/ns/pid")
-            except OSError:
-                continue
-            spaces = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
-            if same and int(spaces[-1]) == inner:
-                return int(name)
-    return 0
+from .service import SWEEP, Service
 
 
 @pytest.fixture
@@ -96,7 +22,7 @@ def service(box: Box) -> Iterator[Service]:
     for name in ("hang", "refuse"):
         found.state(name).unlink(missing_ok=True)
     box.run("systemctl", "stop", UNIT)
-    kill_all(stand_in.SWARM_ID)
+    kill_all(found.swarm_id())
     until(lambda: box.property(SWEEP, "ActiveState") in ("inactive", "failed"), what="the sweep is over")
     box.run("systemctl", "reset-failed")
 
@@ -123,7 +49,7 @@ def test_a_daemon_that_stops_turning_is_killed_and_its_workers_are_kept(service:
     service.state("hang").touch()
     until(lambda: service.main_pid() != before, what="the watchdog killed it")
     service.state("hang").unlink()
-    until(lambda: service._another(before), what="another daemon is ready")
+    until(lambda: service.another(before), what="another daemon is ready")
     assert service.workers() == workers
     assert "Watchdog timeout" in service.box.run("journalctl", "-u", UNIT, "-o", "cat", "--no-pager").stdout
 
