@@ -4,7 +4,9 @@ Woken by the pidfds of workers, the control socket and timers; the first wake ru
 """
 
 import asyncio
+import contextlib
 import gc
+import os
 import resource
 import signal
 from collections.abc import Callable, Mapping
@@ -45,6 +47,8 @@ from .workers.table import RealProcesses
 
 GATHER_S: Final = 0.010
 DRAW_BITS: Final = 64
+LIVES: Final = {signal.SIGTERM: "drain", signal.SIGINT: "drain", signal.SIGUSR2: "restart"}
+NICE: Final = -10
 DEATHS: Final = 2
 """Inside the same agent, after which the next start sets it aside."""
 BLACK_BOX: Final = "agent.box"
@@ -86,6 +90,10 @@ class Supervisor:
         self._last_mono: float | None = None
         self._next_tick = self._due = 0.0
         self._exit: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[int]
+        self._timer: asyncio.TimerHandle | None = None
+        self._gathering = False
 
     # -- start ----------------------------------------------------------------------------------------------------
 
@@ -148,65 +156,93 @@ class Supervisor:
 
     async def run(self) -> int:
         """Cycles until it is told to end: the exit code. Workers live on after `restart`; `drain` leaves none."""
-        loop = asyncio.get_running_loop()
-        wake = asyncio.Event()
-        self._wake = wake
-        ends = loop.create_task(self._cycles(loop, wake))
-        for number, life in ((signal.SIGTERM, "drain"), (signal.SIGINT, "drain"), (signal.SIGUSR2, "restart")):
-            loop.add_signal_handler(number, self.want, life, signal.Signals(number).name)
+        self._loop = loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        loop.set_exception_handler(self._failed)
+        for number, life in LIVES.items():
+            loop.add_signal_handler(number, self.want, life, number.name)
         try:
-            return await ends
+            self.wake("start")
+            return await self._ended
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            self._rest()
+            self._loop = None
+            loop.set_exception_handler(None)
+            for number in LIVES:
                 loop.remove_signal_handler(number)
 
     def wake(self, reason: str) -> None:
-        """A cycle soon, for this reason."""
+        """A cycle soon, for this reason: at once, or when the last one is long enough ago."""
         self._reasons[reason] = None
-        self._wake.set()
+        if self._loop is not None and not self._gathering:
+            self._rest()
+            self._gathering = True
+            self._timer = self._loop.call_later(max(0.0, self._early_s()), self._run_cycle)
 
     def want(self, life: str, said_by: str) -> None:
         """What a signal asks for, as if a person had commanded it."""
         swarm = self.parts.swarm
         swarm.journal.turn(self._moment((said_by,)))
-        data = {
-            "id": f"{said_by}-{swarm.world.random.bits(32):08x}",
-            "cmd": life,
-            "args": {},
-            "desired": {"life": life},
-        }
+        name = f"{said_by}-{swarm.world.random.bits(32):08x}"
+        data = {"id": name, "cmd": life, "args": {}, "desired": {"life": life}}
         swarm.journal.record(Draft("command.accepted", SWARM, data))
         self.wake(said_by)
 
-    async def _cycles(self, loop: asyncio.AbstractEventLoop, wake: asyncio.Event) -> int:
-        poll = self.processes.fileno()
-        self.wake("start")
-        while self._exit is None:
-            self._listen(loop, poll)
-            try:
-                await asyncio.wait_for(wake.wait(), self._wait_s())
-            except TimeoutError:
-                self._reasons["timer"] = None
-            loop.remove_reader(poll)
-            if (early := self._early_s()) > 0:
-                await asyncio.sleep(early)
-            wake.clear()
-            self.turn()
-        return self._exit
-
-    def _listen(self, loop: asyncio.AbstractEventLoop, poll: int) -> None:
-        """Worker exits wake; until the next cycle looked at them once is enough."""
-
-        def died() -> None:
-            loop.remove_reader(poll)
+    def _died(self) -> None:
+        """Somebody we own has ended. Nothing may lie between that and the cycle that replaces it."""
+        self._reasons["exit"] = None
+        if self._gathering or self._early_s() > 0:
+            assert self._loop is not None
+            self._loop.remove_reader(self.processes.fileno())
             self.wake("exit")
+        else:
+            self._rest()
+            self._run_cycle()
 
-        loop.add_reader(poll, died)
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A cycle that raises is a bug, and a daemon without cycles is worse than none: `run` raises it."""
+        error = context.get("exception")
+        if error is None or self._ended.done():
+            loop.default_exception_handler(context)
+        else:
+            self._ended.set_exception(error)
+
+    def _rest(self) -> None:
+        """Listen to nothing and wait for nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._loop is not None:
+            self._loop.remove_reader(self.processes.fileno())
+
+    def _due_now(self) -> None:
+        self._reasons["timer"] = None
+        self._rest()
+        self._run_cycle()
+
+    def _run_cycle(self) -> None:
+        """One cycle, and then to whatever comes first: an exit, a wake, or what is due."""
+        assert self._loop is not None
+        self._gathering = False
+        self._rest()
+        self.turn()
+        if self._exit is not None:
+            self._ended.set_result(self._exit)
+            return
+        self._loop.add_reader(self.processes.fileno(), self._died)
+        if self._reasons:
+            self.wake(next(iter(self._reasons)))
+        else:
+            wait_s = max(self._early_s(), self._due - SystemClock().mono(), 0.0)
+            self._timer = self._loop.call_later(wait_s, self._due_now)
 
     def turn(self) -> Observation:
         """One cycle now."""
         reasons, self._reasons = tuple(self._reasons), {}
         moment = self._moment(reasons)
+        self._last_mono = moment.mono
+        if moment.tick:
+            self._next_tick = moment.mono + self.settings.config.cycle.tick_s
         self.observation, unsettled = run_cycle(self.parts, moment)
         observation = self.observation
         self._due = self.parts.observer.due(observation, self._next_tick, unsettled=unsettled)
@@ -230,14 +266,8 @@ class Supervisor:
         mono = clock.mono()
         gap_s = mono - self._last_mono if self._last_mono is not None else 0.0
         tick = mono >= self._next_tick
-        if tick and reasons != ("start",):
-            self._next_tick = mono + self.settings.config.cycle.tick_s
         self._cycle += 1
-        self._last_mono = mono
         return Moment(self._cycle, clock.now(), mono, gap_s, random.bits(DRAW_BITS), reasons, tick, own_epoch_cached())
-
-    def _wait_s(self) -> float:
-        return max(0.0, self._due - SystemClock().mono())
 
     def _early_s(self) -> float:
         """How much too early this wake is: the last cycle was only just."""
@@ -275,7 +305,10 @@ def parts_of(
 
 
 def raise_limits() -> None:
-    """Every worker costs two descriptors: as many as the host allows."""
+    """Every worker costs two descriptors: as many as the host allows. And before our own workers, who fill every core,
+    comes whoever replaces them; where that is not allowed it is slower under load and nothing else."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -113,18 +113,15 @@ def _has_memory(pid: int) -> bool:
 
 
 def children() -> list[int]:
-    """Our children, also those that were handed to us when their parent died. Kernels without that file: by parent."""
+    """Our main thread's children: all that it started, and all that were handed to us when their parent died.
+
+    Kernels without that file: every process whose parent we are.
+    """
     own = os.getpid()
-    found: list[int] = []
-    for thread in os.listdir("/proc/self/task"):
-        try:
-            data = Path(f"/proc/self/task/{thread}/children").read_bytes()
-        except FileNotFoundError:
-            if os.path.exists(f"/proc/self/task/{thread}"):
-                return [int(name) for name in os.listdir(PROC) if name.isdigit() and _parent(int(name)) == own]
-            continue
-        found += map(int, data.split())
-    return found
+    data = _read(f"/proc/{own}/task/{own}/children")
+    if data is None:
+        return [int(name) for name in os.listdir(PROC) if name.isdigit() and _parent(int(name)) == own]
+    return [int(pid) for pid in data.split()]
 
 
 def own_epoch() -> str:

@@ -70,7 +70,7 @@ def spawn(launch: Launch) -> int:
         raise CannotSpawn(f"{launch.worker}: somebody holds {launch.lock}") from error
     except OSError as error:
         raise CannotSpawn(f"{launch.worker}: {launch.argv[0]}: {error.strerror}", error.errno or 0) from error
-    _prefer_for_oom(pid)
+    _place(pid)
     return pid
 
 
@@ -104,6 +104,9 @@ def _held(path: Path) -> Iterator[int]:
         os.close(high)
 
 
-def _prefer_for_oom(pid: int) -> None:
+def _place(pid: int) -> None:
+    """Behind the daemon for the processor, before it for the OOM killer."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, 0)
     with contextlib.suppress(OSError):
         write_kernel_file(Path(f"/proc/{pid}/oom_score_adj"), OOM_SCORE)
