@@ -76,6 +76,11 @@ def open_lock(path: Path, *, create: bool = True) -> int:
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0), 0o600)
 
 
+def open_folder(path: Path) -> int:
+    """A descriptor that stands for the folder and reads nothing of it. Raises OSError."""
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def write_kernel_file(path: Path, data: bytes) -> None:
     """One write to a file that the kernel answers itself, such as those under /proc. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

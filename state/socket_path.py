@@ -53,7 +53,9 @@ class _Short:
     def __enter__(self) -> str:
         if len(os.fsencode(self._path)) <= LONGEST:
             return str(self._path)
-        self._folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        from .files import open_folder
+
+        self._folder = open_folder(self._path.parent)
         return f"/proc/self/fd/{self._folder}/{self._path.name}"
 
     def __exit__(self, *_: object) -> None:

@@ -60,7 +60,7 @@ def test_the_wheel_installs_one_command_and_its_licence(wheel: Path) -> None:
 
 def test_every_sub_package_is_listed() -> None:
     listed = set(project()["tool"]["setuptools"]["packages"])
-    there = {".".join(("btswarm", *Path(name).parent.parts)) for name in modules()}
+    there = {".".join(("btswarm", *Path(name).parent.parts)) for name in modules()} | {"btswarm.systemd"}
     assert listed == there
 
 

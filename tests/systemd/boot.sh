@@ -6,9 +6,9 @@ folder=$1
 shift
 
 mount -t tmpfs -o size=1g,mode=755 btswarm-box "$folder"
-mkdir "$folder"/{upper,work,root}
+mkdir "$folder"/{upper,scratch,root}
 root=$folder/root
-mount -t overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" overlay "$root"
+mount -t overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/scratch" overlay "$root"
 for bind in "$@"; do
     mount --rbind "$bind" "$root$bind"
 done
