@@ -33,6 +33,7 @@ def run_cycle(parts: Parts, moment: Moment) -> tuple[Observation, bool]:
     """Observe, decide, act, look again, save: once. What is so afterwards, and whether more can be decided at once."""
     journal, scribe = parts.swarm.journal, parts.swarm.scribe
     journal.turn(moment)
+    parts.saver.hear()
     observation = parts.observer.observe(moment)  # ends of workers are judged here, and people's commands taken
     proposals = parts.council.propose(observation)
     decision = parts.council.arbitrate(observation, proposals)
@@ -45,6 +46,6 @@ def run_cycle(parts: Parts, moment: Moment) -> tuple[Observation, bool]:
     remember(parts.council, plan, proposals, decision, orders)
     parts.saver.note_agents(moment)
     observation = parts.observer.again(observation, moment)
-    parts.saver.save(observation, moment)
     scribe.flush()
+    parts.saver.save(observation, moment)  # after the log, which it must not be ahead of
     return observation, plan.unsettled

@@ -48,7 +48,8 @@ class Endings:
         said = read_exit(files, swarm.folder(record.worker), record.worker)
         exit_ = exit_view(record, ended, said, files, starved=starved)
         job = swarm.journal.jobs.get(record.job)
-        life_s = max(0.0, moment.now - record.since) if record.pid else 0.0
+        spawned = record.start_due - swarm.config.workers.start_s  # `since` is that of its state
+        life_s = max(0.0, moment.now - spawned) if record.pid else 0.0
         verdict = self._verdict(
             job, record, exit_, At(moment.now, moment.mono, life_s, chance(moment.draw, record.job))
         )

@@ -33,7 +33,6 @@ class Observer:
         self.watching = Watching(swarm)
         self.usage = Usage()
         self._views: dict[str, WorkerView] = {}
-        self._ticks = 0
         self._last: Moment | None = None
 
     def observe(self, moment: Moment) -> Observation:
@@ -46,7 +45,6 @@ class Observer:
             self._swarm.world.host.refresh()
             self.watching.sweep(moment)
             self.usage.add(moment.mono, self._swarm.world.host.readings(), self.watching.engine_cpu_s)
-            self._ticks += 1
             self._audit(moment)
         observation = self._compose(moment, commands)
         if ended:
@@ -147,7 +145,7 @@ class Observer:
     def _audit(self, moment: Moment) -> None:
         """Read back every state file; between ticks the views of repaired ones are the repairs'."""
         swarm = self._swarm
-        if self._ticks < 2:
+        if not swarm.saved:
             return  # what lies there was not written by this daemon yet
         try:
             swarm.file_views = dict(swarm.scribe.audit(moment.now))

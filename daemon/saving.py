@@ -1,8 +1,10 @@
 """What is kept: state files at every tick and soon after a change, written by the scribe behind our back."""
 
+import errno
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..state.models.events import Draft
 from ..state.models.facts import Observation
 from ..state.models.records import AgentRecord
 from ..state.models.state_files import (
@@ -43,6 +45,23 @@ class Saver:
             return
         self._saved_at, self._seq = moment.mono, journal.state.seq
         self._swarm.scribe.save(self.payloads(observation, moment), journal.stamp(), journal.state.seq)
+
+    def hear(self) -> None:
+        """How the saves since the last cycle ended. What the disk refused is saved again."""
+        journal = self._swarm.journal
+        for outcome in self._swarm.scribe.outcomes():
+            saved, error = outcome.saved, outcome.error
+            for bad in saved.bad:
+                data = {"fault": bad.fault, "why": bad.why, "moved": bad.moved}
+                journal.tell(Draft("state.quarantined", bad.name, data))
+            refused = [*saved.failed.values(), *([error] if error is not None else [])]
+            if not refused:
+                self._swarm.saved = True
+                continue
+            self._seq = -1
+            for one in refused:
+                if one.errno in (errno.ENOSPC, errno.EDQUOT):
+                    journal.tell(Draft("disk.full", "state", {"why": one.strerror or str(one)}))
 
     def due(self, mono: float) -> float:
         """When what changed since the last save may be saved (monotonic); infinity if nothing did."""

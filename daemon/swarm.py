@@ -35,6 +35,8 @@ class Swarm:
     """Processes of workers whose start nobody has looked at yet."""
     file_views: dict[str, FileView] = field(default_factory=dict)
     """State files as they were last read back."""
+    saved: bool = False
+    """Whether this daemon has written its state files at least once."""
     _overlaid: tuple[object, object, Config] | None = None
 
     @property
