@@ -1,21 +1,17 @@
 """The front door: looks at the command's name, imports only that command, and turns errors into one line and a code."""
 
-import difflib
 import errno
 import importlib
 import os
 import sys
-import tempfile
-import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import __version__
 from .state.errors import BtswarmError, CannotWrite, ExitCode, NoPermission
-from .state.files import make_folder, write_atomic
-from .state.paths import existing_logs_root
+
+if TYPE_CHECKING:
+    pass
 
 SHOW_TRACEBACK = "BTSWARM_TRACEBACK"
 READER_LEFT = 141  # what a shell reports of a program that SIGPIPE ended
@@ -23,8 +19,7 @@ READER_LEFT = 141  # what a shell reports of a program that SIGPIPE ended
 Main = Callable[[list[str]], int]
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """`module` is imported, and its `main(argv) -> int` called, when the command is asked for and not before."""
 
     module: str
@@ -34,6 +29,27 @@ class Command:
 GROUPS: dict[str, dict[str, Command]] = {
     "the whole pipeline": {
         "run": Command("engine.commands.run", "candles to ranked, validated configurations, in the foreground"),
+    },
+    "the swarm": {
+        "launch": Command("daemon.commands.launch", "submit the plan to the swarm, starting it first if need be"),
+        "query": Command("daemon.commands.query", "the state of the run and its next steps; works without a daemon"),
+        "status": Command("daemon.commands.status", "how the swarm is, on one screen"),
+        "top": Command("daemon.commands.top", "the same, live"),
+        "events": Command("daemon.commands.events", "what happened and why; -f follows"),
+        "workers": Command("daemon.commands.workers", "who runs what, where"),
+        "agents": Command("daemon.commands.agents", "the decision makers: last run, health, quarantine"),
+        "pause": Command("daemon.commands.pause", "let a lane, a job or the swarm rest"),
+        "resume": Command("daemon.commands.resume", "end a pause or a drain"),
+        "drain": Command("daemon.commands.drain", "let work come to its end; the whole swarm then stops"),
+    },
+    "the swarm as a service": {
+        "start": Command("daemon.commands.start", "start it: systemd, else supervisord, else a detached process"),
+        "stop": Command("daemon.commands.stop", "stop it and every worker, at a checkpoint"),
+        "ensure": Command("daemon.commands.ensure", "start it unless it runs"),
+        "install": Command("daemon.commands.install", "write the unit files, or the supervisord program"),
+        "daemon": Command("daemon.commands.daemon", "the supervisor in the foreground: what a service starts"),
+        "keep": Command("daemon.commands.keep", "a tiny restarter of the daemon, for containers"),
+        "sweep": Command("daemon.commands.sweep", "kill what a swarm without a daemon left running"),
     },
     "one piece alone": {
         "validate": Command("engine.commands.validate", "check candles: is this data fit to be backtested?"),
@@ -106,6 +122,8 @@ def _unknown(name: str) -> int:
     if not name:
         print(usage(), file=sys.stderr)
         return ExitCode.USAGE
+    import difflib
+
     near = difflib.get_close_matches(name, COMMANDS, n=1)
     advice = f"did you mean {near[0]}?" if near else "btswarm --help lists the commands"
     print(f"btswarm: unknown command {name!r}; {advice}", file=sys.stderr)
@@ -114,6 +132,8 @@ def _unknown(name: str) -> int:
 
 def _refuse(error: BtswarmError) -> int:
     if os.environ.get(SHOW_TRACEBACK):
+        import traceback
+
         traceback.print_exception(error)
     print(f"btswarm: {error.line()}", file=sys.stderr)
     return error.code
@@ -132,6 +152,8 @@ def _of_the_system(error: Exception) -> BtswarmError | None:
 
 
 def _bug(error: Exception, arguments: list[str]) -> int:
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     if os.environ.get(SHOW_TRACEBACK):
         print(text, file=sys.stderr, end="")
@@ -142,6 +164,13 @@ def _bug(error: Exception, arguments: list[str]) -> int:
 
 def _keep(text: str, arguments: list[str]) -> str:
     """Write the traceback where a person finds it; return the advice that names the file."""
+    import tempfile
+    import time
+    from pathlib import Path
+
+    from .state.files import make_folder, write_atomic
+    from .state.paths import existing_logs_root
+
     head = f"btswarm {__version__}, Python {sys.version.split()[0]}, arguments {arguments}\n\n"
     name = f"btswarm-bug-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.log"
     for folder in (existing_logs_root(os.environ), Path(tempfile.gettempdir())):

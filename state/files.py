@@ -71,13 +71,32 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def open_lock(path: Path, *, create: bool = True) -> int:
+    """A descriptor to flock `path` by, not inherited by children. Raises FileNotFoundError unless it may `create`."""
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0), 0o600)
+
+
+def open_folder(path: Path) -> int:
+    """A descriptor that stands for the folder and reads nothing of it. Raises OSError."""
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def write_kernel_file(path: Path, data: bytes) -> None:
+    """One write to a file that the kernel answers itself, such as those under /proc. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, blocking: bool = True) -> Iterator[int]:
     """Hold an exclusive flock on `path` (created if missing). The kernel frees it when the holder dies.
 
     Raises BlockingIOError when `blocking` is false and somebody else holds it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
         yield descriptor

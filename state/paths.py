@@ -1,8 +1,8 @@
-"""Where things lie when nobody says otherwise. Standard library only: the front door uses it too."""
+"""Where things lie when nobody says otherwise. Standard library only, and little of it: light commands start here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import BadConfig
 
@@ -22,8 +22,18 @@ VARIABLES = {
 }
 
 
-@dataclass(frozen=True)
-class Roots:
+WRITTEN = {
+    "root": "auto",
+    "results": "{root}",
+    "state": "{root}/state",
+    "logs": "{root}/logs",
+    "knowledge": "{root}/docs/reference",
+    "venv": "",
+}
+"""The table `roots` of btswarm.toml when nothing is written there."""
+
+
+class Roots(NamedTuple):  # a dataclass would cost a light command a third of its time
     """Absolute folders of this host; nothing is created here."""
 
     root: Path
@@ -58,6 +68,36 @@ def resolve_roots(written: Mapping[str, str], environ: Mapping[str, str], base: 
     }
     venv = environ.get(VENV_VARIABLE) or _expand(written["venv"], "venv", str(root))
     return Roots(root=root, venv=venv_folder(working / _home(Path(venv))) if venv else None, **folders)
+
+
+def locate(named: Path | None, environ: Mapping[str, str], working: Path) -> Roots:
+    """The roots of this host, from the one table of the configuration file that tells them; the rest is not looked at.
+
+    Raises BadConfig for a file that is named and missing, or is not TOML.
+    """
+    for candidate, required in config_candidates(named, environ, working):
+        try:
+            text = candidate.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            if required:
+                raise BadConfig(f"there is no configuration file {candidate}", fix="btswarm init writes one") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadConfig(f"{candidate} cannot be read ({error})", fix="choose a file you may read") from error
+        else:
+            return resolve_roots({**WRITTEN, **_table(text, candidate)}, environ, candidate.parent, working)
+    return resolve_roots(WRITTEN, environ, working, working)
+
+
+def _table(text: str, file: Path) -> dict[str, str]:
+    import tomllib
+
+    try:
+        table = tomllib.loads(text).get("roots", {})
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(f"{file} is not TOML: {error}", fix="correct that line") from error
+    if not isinstance(table, dict) or any(not isinstance(value, str) for value in table.values()):
+        raise BadConfig(f"{file}: the entries of roots must be text in quotes", fix="btswarm init --print shows them")
+    return table
 
 
 def venv_folder(path: Path) -> Path:

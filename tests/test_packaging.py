@@ -13,14 +13,14 @@ import pytest
 
 from .checkout import CHECKOUT, ROOMS, files, modules
 
-SHIPPED = (".py", ".cu", ".css", ".html", ".j2", ".js", ".svg")
+SHIPPED = (".py", ".cu", ".css", ".html", ".j2", ".js", ".svg", ".service", ".slice", ".conf")
 OPTIONAL = {"cupy"}
 FRONT_DOOR = {"__init__.py", "__main__.py", "cli.py", "py.typed"}
 
 
 def belonging() -> set[str]:
     """What a user needs of the checkout, by the folder and the kind of file."""
-    rooms = {name for name in files() if name.split("/")[0] in ROOMS and name.endswith(SHIPPED)}
+    rooms = {name for name in files() if name.split("/")[0] in (*ROOMS, "systemd") and name.endswith(SHIPPED)}
     return {f"btswarm/{name}" for name in FRONT_DOOR | rooms}
 
 
@@ -60,7 +60,7 @@ def test_the_wheel_installs_one_command_and_its_licence(wheel: Path) -> None:
 
 def test_every_sub_package_is_listed() -> None:
     listed = set(project()["tool"]["setuptools"]["packages"])
-    there = {".".join(("btswarm", *Path(name).parent.parts)) for name in modules()}
+    there = {".".join(("btswarm", *Path(name).parent.parts)) for name in modules()} | {"btswarm.systemd"}
     assert listed == there
 
 

@@ -15,10 +15,12 @@ from .checkout import CHECKOUT, files, modules
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-WRITERS = ("state/files.py",)
-CLOCKS = ("state/ledger_file.py",)  # an entry of the ledger is dated; its clock is an argument
-BOUNDARIES = ("cli.py", "engine/worker.py")  # one broad except each: the last thing that can still tell a person
-SPEAKERS = ("cli.py", "engine/commands/")
+WRITERS = ("state/files.py", "state/disk.py")  # whole files; the log and the state files of the daemon
+# An entry of the ledger is dated, its clock is an argument; the loop's clock; what people see is said to be so old.
+CLOCKS = ("state/ledger_file.py", "daemon/clock.py", "daemon/view.py")
+# One broad except each: the last thing that can still tell a person, or hand a thread's error to who asked for it.
+BOUNDARIES = ("cli.py", "engine/worker.py", "state/scribe.py", "agents/__init__.py", "daemon/meter.py")
+SPEAKERS = ("cli.py", "engine/commands/", "daemon/commands/")
 
 CALLS = {
     "os.system": ("subprocess.run with a list", ()),

@@ -1,0 +1,24 @@
+"""Lanes that could take work and have none."""
+
+from ...state.models.facts import LaneView, Observation
+from ...state.models.names import LaneKind
+from .placement import gpu_usable
+
+
+def open_lanes(observation: Observation, kind: LaneKind) -> list[LaneView]:
+    """Open ones of this kind that the utilisation controller counts: those for command jobs are apart."""
+    return [
+        lane
+        for lane in observation.lanes.values()
+        if lane.kind == kind and lane.state == "open" and lane.role != "command"
+    ]
+
+
+def free_lanes(observation: Observation, kind: LaneKind) -> list[LaneView]:
+    """Open ones without a worker, not held, on a device that is well."""
+    taken = {view.lane for view in observation.workers.values() if view.record.state not in ("reaped", "failed")}
+    return [
+        lane
+        for lane in open_lanes(observation, kind)
+        if lane.lane not in taken and lane.hold is None and (kind == "cpu" or gpu_usable(observation, lane.gpu_uuid))
+    ]

@@ -1,0 +1,57 @@
+"""A round: which symbols and modes it has, which of its jobs are open, and what keeps one from going on."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from ...state.models.config import SYNTHETIC, Config
+from ...state.models.facts import JobView, Observation
+from ...state.models.transitions import ENDED_JOBS
+
+SYNTHETIC_SYMBOL: Final = "SYNTH"
+"""What the engine calls its invented market."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One symbol and mode: its jobs follow each other from preflight to report."""
+
+    symbol: str
+    mode: str
+
+
+def chains(config: Config) -> list[Chain]:
+    """Of the plan in force."""
+    symbols = config.plan.symbols or ((SYNTHETIC_SYMBOL,) if config.plan.data_path == SYNTHETIC else ())
+    return [Chain(symbol, mode) for symbol in symbols for mode in config.plan.modes]
+
+
+def jobs_of(observation: Observation, number: int) -> list[JobView]:
+    """The jobs of a round, fill jobs too."""
+    prefix = f"r{number}/"
+    return [job for name, job in observation.jobs.items() if name.startswith(prefix)]
+
+
+def chain_of(job: JobView) -> Chain:
+    return Chain(job.spec.symbol, job.spec.mode)
+
+
+def blocked(observation: Observation) -> set[Chain]:
+    """Those that wait for a person: a job of theirs is held without an end."""
+    return {chain_of(job) for job in observation.jobs.values() if job.hold is not None and job.hold.until is None} - {
+        Chain("", "")
+    }
+
+
+def open_jobs(observation: Observation) -> list[JobView]:
+    """Main jobs of the round that may still end by themselves."""
+    waiting = blocked(observation)
+    return [
+        job
+        for job in jobs_of(observation, observation.swarm.round)
+        if job.state not in ENDED_JOBS and job.spec.lane_role == "main" and chain_of(job) not in waiting
+    ]
+
+
+def spent(observation: Observation, chain: Chain) -> bool:
+    """Whether the hold-out of its symbol has been looked at too often; keys of searches begin with the symbol."""
+    return any(one.spent_until and key.partition("/")[0] == chain.symbol for key, one in observation.searches.items())

@@ -1,0 +1,174 @@
+"""What a start does before the first cycle: the state root is ours alone, its memory is loaded and brought up to date.
+
+Newest valid state files first, then the events after them; living processes outrank both and are looked at in the first
+cycle.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ..agents import Roster
+from ..state.config import Settings
+from ..state.disk import RealDisk
+from ..state.errors import BadConfig, BadData, StorageBroken
+from ..state.eventlog import EventLog
+from ..state.files import make_folder, write_atomic
+from ..state.logread import Found
+from ..state.models.commands import Launch
+from ..state.models.events import Draft
+from ..state.models.names import is_swarm_id
+from ..state.models.state_files import FILES, AgentFile, agent_file, agent_rule
+from ..state.replay import SLICES, Slice, SwarmState, replay
+from ..state.scribe import ThreadedScribe
+from ..state.store import Loaded, Store
+from . import lock
+from .doorway import Asked
+from .journal import Journal
+from .ports import World
+from .swarm import WORKERS, Swarm
+from .wishes import accepted, wish
+from .workers.identity import own_epoch, stat_of
+
+SWARM_ID: Final = "swarm_id"
+
+
+@dataclass
+class Memory:
+    """What a start found: the state, what there is to say about it, and agents' memories as JSON, by name."""
+
+    log: EventLog
+    store: Store
+    state: SwarmState
+    said: list[Draft]
+    agents: dict[str, Mapping[str, Any]]
+
+
+@contextlib.contextmanager
+def owned_root(state_root: Path, version: str, now: float) -> Any:
+    """Hold `daemon.lock` for the daemon's life. Raises NoPermission naming the daemon that has it."""
+    stat = stat_of(os.getpid())
+    descriptor = lock.take(state_root, lock.text(os.getpid(), stat.ticks if stat else 0, version, now))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def swarm_identity(state_root: Path) -> str:
+    """The id of this state root, made once. Raises StorageBroken for a file that holds none."""
+    path = state_root / SWARM_ID
+    try:
+        found = path.read_text().strip()
+    except FileNotFoundError:
+        found = secrets.token_hex(16)
+        write_atomic(path, f"{found}\n".encode())
+    if not is_swarm_id(found):
+        raise StorageBroken(f"{path} holds no swarm id", fix="move it aside if no worker of this swarm runs any more")
+    return found
+
+
+def remember(state_root: Path, settings: Settings, roster: Roster, writer: str) -> Memory:
+    """Load the newest usable state and replay the log over it. Raises StorageBroken for files of a newer version."""
+    disk, events = RealDisk(), settings.config.events
+    names = list(roster.sources)
+    rules = {**FILES, **{agent_file(name): agent_rule(name) for name in names}}
+    store = Store(state_root, disk, rules, uid=os.geteuid(), writer=writer)
+    loaded = {name: store.load(name) for name in rules}
+    slices, seqs = _slices(loaded)
+    log = EventLog(state_root, disk, rotate_bytes=events.rotate_mb << 20, keep=events.keep)
+    said = log.open(max(seqs.values()))
+    found = Found()
+    done = replay(slices, seqs, log.replay(min(seqs.values()), found))
+    if found.newer:
+        raise StorageBroken(f"the event log of {state_root} was written by a newer build (event {found.newer})")
+    said += [_moved(one) for one in loaded.values() if one.bad]
+    if done.refused:
+        data = {"events": [seq for seq, _ in done.refused[:20]], "why": done.refused[0][1], "count": len(done.refused)}
+        said.append(Draft("state.refused", "replay", data))
+    memories = {name: file.memory for name in names
+                if isinstance(file := loaded[agent_file(name)].payload, AgentFile)}  # fmt: skip
+    return Memory(log, store, done.state, said, memories)
+
+
+def assemble(settings: Settings, world: World, memory: Memory, swarm_id: str, build: str) -> Swarm:
+    """The swarm in memory, with folders for its workers. Threads of the scribe are not started yet."""
+    roots = settings.roots
+    for folder in (roots.state / WORKERS, roots.logs):
+        make_folder(folder)
+    return Swarm(
+        world=world,
+        journal=Journal(memory.log, memory.state),
+        scribe=ThreadedScribe(memory.log, memory.store, world.clock.mono),
+        roots=roots,
+        file_config=settings.config,
+        swarm_id=swarm_id,
+        epoch=own_epoch(),
+        build=build,
+        inherited=dict(os.environ),
+    )
+
+
+def begin(swarm: Swarm, memory: Memory, roster: Roster) -> None:
+    """The first events of this life: what was found, that it started, who its agents are."""
+    journal, control = swarm.journal, swarm.journal.state.control
+    start = "fresh"
+    if control.started:
+        start = "reboot" if control.boot != swarm.epoch else "crash"
+        start = "restart" if start == "crash" and control.desired.life in ("drain", "restart") else start
+    for draft in memory.said:
+        journal.record(draft)
+    config = hashlib.sha256(swarm.file_config.model_dump_json().encode()).hexdigest()[:16]
+    data = {"swarm_id": swarm.swarm_id, "epoch": swarm.epoch, "build": swarm.build, "config": config,
+            "pid": os.getpid(), "start": start}  # fmt: skip
+    journal.record(Draft("daemon.started", "daemon", data, outcome=start))
+    for name, source in roster.sources.items():
+        known = control.agents.get(name)
+        if known is None or known.source != source:
+            journal.record(Draft("agent.loaded", name, {"source": source}))
+
+
+def launch_own_plan(swarm: Swarm) -> None:
+    """The first start of all carries out the plan of the configuration file, if it has one that is complete."""
+    state = swarm.journal.state
+    if state.control.desired.life != "idle" or state.control.desired.commands:
+        return
+    asked = Asked(f"start-{swarm.swarm_id[:8]}", "launch", {}, Launch())
+    with contextlib.suppress(BadConfig):  # nothing to launch: somebody will say what
+        swarm.journal.record(accepted(asked, wish(state, swarm.file_config, asked)))
+
+
+def memories_of(roster: Roster, memory: Memory) -> tuple[dict[str, Any], list[Draft]]:
+    """Agents' memories from their files; one that does not fit begins anew and is told of."""
+    memories: dict[str, Any] = {}
+    said: list[Draft] = []
+    for agent in (*roster.proposers, roster.arbiter, roster.dispatcher):
+        if agent.name in memory.agents:
+            try:
+                memories[agent.name] = agent.load(memory.agents[agent.name])
+            except BadData as error:
+                said.append(Draft("state.refused", agent_file(agent.name), {"why": error.line()}))
+    return memories, said
+
+
+def _slices(loaded: Mapping[str, Loaded]) -> tuple[SwarmState, dict[Slice, int]]:
+    empty = SwarmState()
+    parts: dict[str, Any] = {}
+    seqs: dict[Slice, int] = {}
+    for slice_, name in SLICES.items():
+        one = loaded[name]
+        parts[slice_] = getattr(empty, slice_) if one.payload is None else one.payload
+        seqs[slice_] = 0 if one.payload is None else one.log_seq
+    return SwarmState(**parts), seqs
+
+
+def _moved(one: Loaded) -> Draft:
+    bad = [{"name": bad.name, "fault": bad.fault, "why": bad.why, "moved": bad.moved} for bad in one.bad]
+    return Draft(
+        "state.quarantined", one.name, {"bad": bad, "used": one.source}, outcome=one.source or "nothing usable"
+    )

@@ -1,0 +1,314 @@
+"""The daemon's life: start, a cycle whenever something happened or is due, a clean end.
+
+Woken by the pidfds of workers, the control socket and timers; the first wake runs at once, later ones are gathered.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import resource
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any, Final
+
+from .. import __version__
+from ..agents import Roster, discover
+from ..state.config import Settings
+from ..state.errors import ExitCode
+from ..state.models.events import Draft
+from ..state.models.facts import GpuView, Observation, ProviderView
+from ..state.models.names import SWARM
+from ..state.models.readings import Missing, Reading
+from ..state.models.records import Hold
+from . import incidents
+from .clock import SystemClock, SystemRandom
+from .council import Council
+from .cycle import Parts, run_cycle
+from .endings import Endings
+from .executor import Executor
+from .files import RealFiles
+from .meter import AlarmMeter, BlackBox
+from .moment import Moment
+from .observe import Observer
+from .ports import World
+from .probes.host import HostProbe
+from .repairs import Repairs
+from .saving import Facts, Saver
+from .startup import assemble, begin, launch_own_plan, memories_of, owned_root, remember, swarm_identity
+from .swarm import Swarm
+from .verify import Verifier
+from .wishing import Door, Wishing
+from .workers.adopt import Adoption
+from .workers.identity import own_epoch
+from .workers.reap import become_subreaper
+from .workers.table import RealProcesses
+
+GATHER_S: Final = 0.010
+DRAW_BITS: Final = 64
+LIVES: Final = {signal.SIGTERM: "drain", signal.SIGINT: "drain", signal.SIGUSR2: "restart"}
+NICE: Final = -10
+DEATHS: Final = 2
+"""Inside the same agent, after which the next start sets it aside."""
+BLACK_BOX: Final = "agent.box"
+
+
+class NoGpu:
+    """No device is watched."""
+
+    def readings(self) -> Mapping[str, GpuView]:
+        return {}
+
+    def restart(self) -> None: ...
+
+
+class NoProvider:
+    """The host is nobody's but ours."""
+
+    def reading(self) -> Reading[ProviderView]:
+        return Missing("no provider", 0.0)
+
+    def stop_instance(self) -> None: ...
+
+
+class Supervisor:
+    """One daemon. `door`: the control socket, set before `run`; `after_cycle`: told of every cycle that completed."""
+
+    def __init__(self, settings: Settings, roster: Roster | None = None, *, build: str = __version__) -> None:
+        self.settings = settings
+        self.roster = roster or discover()
+        self.build = build
+        self.after_cycle: list[Callable[[Observation], None]] = []
+        self.facts: Facts | None = None
+        self.make_door: Callable[[Supervisor], Door] | None = None
+        self.observation: Observation | None = None
+        self.parts: Parts
+        self._stack = ExitStack()
+        self._reasons: dict[str, None] = {}
+        self._cycle = 0
+        self._last_mono: float | None = None
+        self._next_tick = self._due = 0.0
+        self._exit: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[int]
+        self._timer: asyncio.TimerHandle | None = None
+        self._gathering = False
+
+    # -- start ----------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Everything before the first cycle. Raises BtswarmError with nothing changed when it may not run here."""
+        clock = SystemClock()
+        state_root = self.settings.roots.state
+        self._stack.enter_context(owned_root(state_root, self.build, clock.now()))
+        become_subreaper()
+        raise_limits()
+        swarm_id = swarm_identity(state_root)
+        memory = remember(state_root, self.settings, self.roster, f"{own_epoch()} {self.build}")
+        self.processes = RealProcesses(swarm_id, clock)
+        self.box = BlackBox(state_root / BLACK_BOX)
+        meter = self._stack.enter_context(AlarmMeter(self.box))
+        self.host = HostProbe(clock, {"state": state_root, "results": self.settings.roots.results,
+                                      "logs": self.settings.roots.logs})  # fmt: skip
+        world = World(clock, SystemRandom(), meter, RealFiles(), self.processes, self.host, NoGpu(), NoProvider())
+        swarm = assemble(self.settings, world, memory, swarm_id, self.build)
+        memories, said = memories_of(self.roster, memory)
+        memory.said += said
+        self.parts = parts_of(
+            swarm, self.roster, memories, self.facts, self.make_door(self) if self.make_door else None
+        )
+        swarm.scribe.start()
+        self.host.start()
+        swarm.journal.turn(self._moment(("start",)))
+        begin(swarm, memory, self.roster)
+        if self.settings.swarm_enabled:
+            launch_own_plan(swarm)
+        self._blame()
+        gc.collect()
+        gc.freeze()
+
+    def close(self) -> None:
+        """Let go of everything; workers stay as they are."""
+        self.host.stop()
+        self.parts.swarm.scribe.stop()
+        self.processes.close()
+        self.box.close()
+        self._stack.close()
+
+    def _blame(self) -> None:
+        """An agent inside which the process died again and again does not get another chance by itself."""
+        name, journal = self.box.last, self.parts.swarm.journal
+        if self.box.deaths >= DEATHS and name in self.parts.council.memories:
+            why = f"the daemon died {self.box.deaths} times while it ran"
+            hold = Hold(
+                why,
+                "agent",
+                self.parts.swarm.world.clock.now(),
+                needs=f"mend or remove the agent {name}, then release it",
+            )
+            self.parts.council.quarantine(name, hold)
+            self.box.forget()
+        for failed in self.roster.failed:
+            incidents.detect(journal, "agent", failed.name, f"{failed.source}: {failed.why}", policy="go on without it")
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Cycles until it is told to end: the exit code. Workers live on after `restart`; `drain` leaves none."""
+        self._loop = loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        loop.set_exception_handler(self._failed)
+        for number, life in LIVES.items():
+            loop.add_signal_handler(number, self.want, life, number.name)
+        try:
+            self.wake("start")
+            return await self._ended
+        finally:
+            self._rest()
+            self._loop = None
+            loop.set_exception_handler(None)
+            for number in LIVES:
+                loop.remove_signal_handler(number)
+
+    def wake(self, reason: str) -> None:
+        """A cycle soon, for this reason: at once, or when the last one is long enough ago."""
+        self._reasons[reason] = None
+        if self._loop is not None and not self._gathering:
+            self._rest()
+            self._gathering = True
+            self._timer = self._loop.call_later(max(0.0, self._early_s()), self._run_cycle)
+
+    def want(self, life: str, said_by: str) -> None:
+        """What a signal asks for, as if a person had commanded it."""
+        swarm = self.parts.swarm
+        swarm.journal.turn(self._moment((said_by,)))
+        name = f"{said_by}-{swarm.world.random.bits(32):08x}"
+        data = {"id": name, "cmd": life, "args": {}, "desired": {"life": life}}
+        swarm.journal.record(Draft("command.accepted", SWARM, data))
+        self.wake(said_by)
+
+    def _died(self) -> None:
+        """Somebody we own has ended. Nothing may lie between that and the cycle that replaces it."""
+        self._reasons["exit"] = None
+        if self._gathering or self._early_s() > 0:
+            assert self._loop is not None
+            self._loop.remove_reader(self.processes.fileno())
+            self.wake("exit")
+        else:
+            self._rest()
+            self._run_cycle()
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A cycle that raises is a bug, and a daemon without cycles is worse than none: `run` raises it."""
+        error = context.get("exception")
+        if error is None or self._ended.done():
+            loop.default_exception_handler(context)
+        else:
+            self._ended.set_exception(error)
+
+    def _rest(self) -> None:
+        """Listen to nothing and wait for nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._loop is not None:
+            self._loop.remove_reader(self.processes.fileno())
+
+    def _due_now(self) -> None:
+        self._reasons["timer"] = None
+        self._rest()
+        self._run_cycle()
+
+    def _run_cycle(self) -> None:
+        """One cycle, and then to whatever comes first: an exit, a wake, or what is due."""
+        assert self._loop is not None
+        self._gathering = False
+        self._rest()
+        self.turn()
+        if self._exit is not None:
+            self._ended.set_result(self._exit)
+            return
+        self._loop.add_reader(self.processes.fileno(), self._died)
+        if self._reasons:
+            self.wake(next(iter(self._reasons)))
+        else:
+            wait_s = max(self._early_s(), self._due - SystemClock().mono(), 0.0)
+            self._timer = self._loop.call_later(wait_s, self._due_now)
+
+    def turn(self) -> Observation:
+        """One cycle now."""
+        reasons, self._reasons = tuple(self._reasons), {}
+        moment = self._moment(reasons)
+        self._last_mono = moment.mono
+        if moment.tick:
+            self._next_tick = moment.mono + self.settings.config.cycle.tick_s
+        self.observation, unsettled = run_cycle(self.parts, moment)
+        observation = self.observation
+        self._due = self.parts.observer.due(observation, self._next_tick, unsettled=unsettled)
+        self._due = min(self._due, self.parts.saver.due(moment.mono))
+        for tell in self.after_cycle:
+            tell(observation)
+        life = observation.swarm.desired.life
+        if life == "restart" or (life == "drain" and not observation.workers):
+            self._leave(observation, moment, life)
+        return observation
+
+    def _leave(self, observation: Observation, moment: Moment, life: str) -> None:
+        journal = self.parts.swarm.journal
+        journal.record(Draft("daemon.stopped", "daemon", {"workers": len(observation.workers)}, outcome=life))
+        self.parts.swarm.scribe.flush()
+        self.parts.saver.save(observation, moment, force=True)
+        self._exit = ExitCode.STOPPED if life == "restart" else ExitCode.OK
+
+    def _moment(self, reasons: tuple[str, ...]) -> Moment:
+        clock, random = SystemClock(), SystemRandom()
+        mono = clock.mono()
+        gap_s = mono - self._last_mono if self._last_mono is not None else 0.0
+        tick = mono >= self._next_tick
+        self._cycle += 1
+        return Moment(self._cycle, clock.now(), mono, gap_s, random.bits(DRAW_BITS), reasons, tick, own_epoch_cached())
+
+    def _early_s(self) -> float:
+        """How much too early this wake is: the last cycle was only just."""
+        return GATHER_S - (SystemClock().mono() - (self._last_mono or 0.0))
+
+
+_EPOCH: list[str] = []
+
+
+def own_epoch_cached() -> str:
+    """It cannot change while we live."""
+    if not _EPOCH:
+        _EPOCH.append(own_epoch())
+    return _EPOCH[0]
+
+
+def parts_of(
+    swarm: Swarm, roster: Roster, memories: Mapping[str, Any] | None = None, facts: Facts | None = None,
+    door: Door | None = None,
+) -> Parts:  # fmt: skip
+    """All parts of the loop over one swarm, real or simulated."""
+    endings = Endings(swarm)
+    council = Council(swarm.journal, swarm.world.meter, roster.proposers, roster.arbiter, roster.dispatcher, memories)
+    wishing = Wishing(swarm, door)
+    repairs = Repairs(swarm)
+    return Parts(
+        swarm=swarm,
+        wishing=wishing,
+        observer=Observer(swarm, endings, Adoption(swarm, endings), wishing),
+        council=council,
+        executor=Executor(swarm, endings, repairs.hands()),
+        verifier=Verifier(swarm, repairs.looks()),
+        saver=Saver(swarm, council, facts),
+    )
+
+
+def raise_limits() -> None:
+    """Every worker costs two descriptors: as many as the host allows. And before our own workers, who fill every core,
+    comes whoever replaces them; where that is not allowed it is slower under load and nothing else."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,50 @@
+"""The plan that a person launched, laid over the configuration file."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from .config import refusal
+from .errors import BadConfig
+from .models.config import Config
+
+TABLES: Final = ("plan", "volume", "costs", "space", "command")
+MAX_BYTES: Final = 2048
+"""A plan is remembered by one line of the event log."""
+
+
+def digest(plan: Mapping[str, Any]) -> str:
+    """sha256 of a plan's canonical JSON."""
+    return hashlib.sha256(_canonical(plan)).hexdigest()
+
+
+def overlay(config: Config, plan: Mapping[str, Any]) -> Config:
+    """The configuration in force: `config`, and over it the keys that `plan` (tables by name) sets.
+
+    Costs a validation: to be kept until one of the two changes. Raises BadConfig where they contradict each other.
+    """
+    if not plan:
+        return config
+    tables = orjson.loads(config.model_dump_json())
+    for name, wanted in orjson.loads(_canonical(plan)).items():
+        tables[name] = {**tables[name], **wanted} if isinstance(wanted, dict) and name != "space" else wanted
+    try:
+        return Config.model_validate_json(orjson.dumps(tables))
+    except ValidationError as error:
+        raise refusal(error, "the plan") from error
+
+
+def refuse_oversized(plan: Mapping[str, Any]) -> None:
+    """Raises BadConfig for a plan that does not fit a line of the log."""
+    if (size := len(_canonical(plan))) > MAX_BYTES:
+        raise BadConfig(
+            f"the plan takes {size} bytes, {MAX_BYTES} is the most a command may carry",
+            fix="write it into the daemon's btswarm.toml, reload, and launch without a plan",
+        )
+
+
+def _canonical(plan: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(plan, option=orjson.OPT_SORT_KEYS)
