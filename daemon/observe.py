@@ -177,4 +177,3 @@ def _holds(holds: Mapping[str, Hold], lanes: Mapping[str, object], jobs: Mapping
             if hold is not None:
                 found[hold.name(name)] = hold
     return found
-

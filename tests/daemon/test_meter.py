@@ -29,7 +29,8 @@ def test_what_comes_back_in_time_is_the_value(meter: AlarmMeter) -> None:
 
 
 def test_what_raises_is_told_and_contained(meter: AlarmMeter) -> None:
-    metered = meter.call("watchdog", 5.0, lambda: {}["nothing"])
+    empty: dict[str, int] = {}
+    metered = meter.call("watchdog", 5.0, lambda: empty["nothing"])
     assert metered.value is None
     assert metered.error == "KeyError: 'nothing'"
 
