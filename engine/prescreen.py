@@ -127,7 +127,7 @@ def feasible(screened: cpu.Screened, space: Space, min_trades: int) -> NDArray[n
 def _screen_batches(job: Job, market: Market, costs: Costs, report: Reporter, checkpoint: Path) -> Ranking:
     total, size = job.volume.combos, job.volume.batch or BATCH
     key = _checkpoint_key(job, market, costs)
-    ranking = _resume(checkpoint, key, job.volume.top_k + MARGIN)
+    ranking = _resume(checkpoint, key, job.volume.top_k + MARGIN, total)
     batches = -(-total // size)
     report.phase("batch", total, "combos")
     report.step(ranking.done, checkpoint=ranking.done)
@@ -182,22 +182,21 @@ def evaluate(job: Job, bars: Bars, space: Space, costs: Costs, ranking: Ranking,
 
 
 def _checkpoint_key(job: Job, market: Market, costs: Costs) -> str:
-    """What must be equal for half a screen to be worth keeping."""
-    volume = (job.volume.combos, job.volume.top_k, job.volume.batch, job.min_trades, job.seed)
-    return f"{market.bars.sha256} {market.space.sha256} {costs} {volume}"
+    """What must be equal for half a screen to be worth keeping: not its volume and batches, for the best of the first
+    combos of a stream are the same whatever comes after them."""
+    rules = (job.volume.top_k, job.min_trades, job.seed)
+    return f"{market.bars.sha256} {market.space.sha256} {costs} {rules} {versions()}"
 
 
-def _resume(checkpoint: Path, key: str, keep: int) -> Ranking:
-    ranking = Ranking(keep)
+def _resume(checkpoint: Path, key: str, keep: int, total: int) -> Ranking:
     try:
         saved = orjson.loads(checkpoint.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return ranking
-    if saved.get("key") == key:
-        ranking.numbers = np.array(saved["numbers"], dtype=np.int64)
-        ranking.sharpe = np.array(saved["sharpe"], dtype=np.float64)
-        ranking.feasible, ranking.done = saved["feasible"], saved["done"]
-    return ranking
+        if saved["key"] == key and saved["done"] <= total:
+            numbers, sharpe = np.array(saved["numbers"], dtype=np.int64), np.array(saved["sharpe"], dtype=np.float64)
+            return Ranking(keep, numbers, sharpe, saved["feasible"], saved["done"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # missing or damaged: begin anew
+    return Ranking(keep)
 
 
 def _save(checkpoint: Path, key: str, ranking: Ranking) -> None:
