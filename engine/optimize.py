@@ -138,7 +138,7 @@ def open_study(task: Task, workers: Workers) -> Study:
             study_name=task.name, storage=task.place.open(), direction="maximize", load_if_exists=True
         )
     study = Study(opened, workers, distributions(task.space), shared=task.place.is_server)
-    opened.sampler = SpaceSampler(task.space, _seed(task.job.seed, task.part, len(study.trials())))
+    opened.sampler = SpaceSampler(task.space, _seed(task.job.seed, task.part))
     if task.seeds:
         chosen = seeds.pick(task.seeds, task.total)
         points = [
@@ -223,6 +223,6 @@ def part_of(job: Job) -> int:
     return int(named.group(1)) if named else 0
 
 
-def _seed(seed: int, part: int, trials: int) -> int:
-    """A seed of its own for each worker, and for each time it goes on."""
-    return int(np.random.SeedSequence([seed, part, trials]).generate_state(1)[0])
+def _seed(seed: int, part: int) -> int:
+    """A seed of its own for each worker."""
+    return int(np.random.SeedSequence([seed, part]).generate_state(1)[0])

@@ -14,10 +14,11 @@ import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from .strategies import api, mtf_ema
 from .strategies.mtf_ema import Space
+from .study import MAX_RETRIES, RETRIES
 
 TRAILING = "trailing"
 NUMBERS = ("fast_period", "slow_period", "stop_loss", "take_profit", "trailing_stop")
@@ -87,7 +88,8 @@ def is_legal(row: Row) -> bool:
 class SpaceSampler(TPESampler):
     """Multivariate TPE over one space, with random points of the strategy's own generator until it can begin.
 
-    Points in flight elsewhere count as bad (constant liar), so that workers spread out. `seconds`: spent proposing.
+    Points in flight elsewhere count as bad (constant liar), so that workers spread out. A proposal depends on the seed
+    and on what was told, not on how often the work was interrupted. `seconds`: spent proposing.
     """
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -113,6 +115,8 @@ class SpaceSampler(TPESampler):
             self.seconds += time.perf_counter() - began
 
     def _proposed(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> Point:
+        turn = _turn(study)
+        self._rng.rng.seed([self._seed, turn])
         for _ in range(TRIES):
             point = super().sample_relative(study, trial, search_space)
             if not point:
@@ -120,7 +124,7 @@ class SpaceSampler(TPESampler):
             whole = {name: float(round(value)) if name in NUMBERS else value for name, value in point.items()}
             if is_legal(row_of(self._space, {**self._settled, **whole})):
                 return whole
-        random = point_of(self._space, self._pool[trial.number % POOL])
+        random = point_of(self._space, self._pool[turn % POOL])
         return {name: random[name] for name in search_space}
 
     @cached_property
@@ -132,3 +136,9 @@ class SpaceSampler(TPESampler):
         """The categories that have one choice only: Optuna does not sample them."""
         chosen = {name: known for name, known in self._known.items() if isinstance(known, CategoricalDistribution)}
         return {name: known.choices[0] for name, known in chosen.items() if known.single()}
+
+
+def _turn(study: optuna.Study) -> int:
+    """Trials that are over for good: told, or given up. One that is queued again is not over."""
+    over = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
+    return sum(one.state is TrialState.COMPLETE or one.user_attrs.get(RETRIES, 0) >= MAX_RETRIES for one in over)

@@ -135,6 +135,19 @@ def test_a_stopped_study_goes_on_where_it_was(make_job: MakeJob, bars: Bars) -> 
     assert [trial.seed_rank is not None for trial in found.trials] == [True] * 10 + [False] * 30
 
 
+@pytest.mark.parametrize("stops", [(1, 17, 18, 30), (9, 10, 11)])
+def test_a_study_that_was_stopped_again_and_again_has_the_trials_of_one_that_was_not(
+    make_job: MakeJob, bars: Bars, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    stopped, straight = make_job(out_dir=str(tmp_path / "stopped")), make_job(out_dir=str(tmp_path / "straight"))
+    for told in stops:
+        with pytest.raises(Stopped):
+            optimize.run(stopped, bars, Listener(stop_at=told))
+    for job in (stopped, straight):
+        optimize.run(job, bars, Silent())
+    assert results(stopped) == results(straight)
+
+
 def test_a_finished_study_can_be_carried_on_with_more_trials(make_job: MakeJob, bars: Bars) -> None:
     optimize.run(make_job(trials=12), bars, Silent())
     before = results(make_job())
