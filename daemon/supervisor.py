@@ -11,6 +11,7 @@ import resource
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Final
 
 from .. import __version__
@@ -93,12 +94,14 @@ class Supervisor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[int]
         self._timer: asyncio.TimerHandle | None = None
+        self._saving: asyncio.TimerHandle | None = None
         self._gathering = False
 
     # -- start ----------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Everything before the first cycle. Raises BtswarmError with nothing changed when it may not run here."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, LIVES)  # a stop that comes before the loop is carried out by it
         clock = SystemClock()
         state_root = self.settings.roots.state
         self._stack.enter_context(owned_root(state_root, self.build, clock.now()))
@@ -161,6 +164,7 @@ class Supervisor:
         loop.set_exception_handler(self._failed)
         for number, life in LIVES.items():
             loop.add_signal_handler(number, self.want, life, number.name)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, LIVES)
         try:
             self.wake("start")
             return await self._ended
@@ -230,15 +234,29 @@ class Supervisor:
             self._ended.set_result(self._exit)
             return
         self._loop.add_reader(self.processes.fileno(), self._died)
+        self._save_soon(self._loop)
         if self._reasons:
             self.wake(next(iter(self._reasons)))
         else:
             wait_s = max(self._early_s(), self._due - SystemClock().mono(), 0.0)
             self._timer = self._loop.call_later(wait_s, self._due_now)
 
+    def _save_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What this cycle changed is saved before long, which takes no cycle of its own."""
+        due = self.parts.saver.due(SystemClock().mono())
+        if self._saving is None and due < self._next_tick:
+            self._saving = loop.call_later(max(0.0, due - SystemClock().mono()), self._save)
+
+    def _save(self) -> None:
+        self._saving = None
+        if self.observation is not None and self._exit is None:
+            moment = self._moment(("save",))
+            self.parts.saver.save(self.observation, replace(moment, tick=False))
+
     def turn(self) -> Observation:
         """One cycle now."""
         reasons, self._reasons = tuple(self._reasons), {}
+        self._cycle += 1
         moment = self._moment(reasons)
         self._last_mono = moment.mono
         if moment.tick:
@@ -246,7 +264,6 @@ class Supervisor:
         self.observation, unsettled = run_cycle(self.parts, moment)
         observation = self.observation
         self._due = self.parts.observer.due(observation, self._next_tick, unsettled=unsettled)
-        self._due = min(self._due, self.parts.saver.due(moment.mono))
         for tell in self.after_cycle:
             tell(observation)
         life = observation.swarm.desired.life
@@ -266,7 +283,6 @@ class Supervisor:
         mono = clock.mono()
         gap_s = mono - self._last_mono if self._last_mono is not None else 0.0
         tick = mono >= self._next_tick
-        self._cycle += 1
         return Moment(self._cycle, clock.now(), mono, gap_s, random.bits(DRAW_BITS), reasons, tick, own_epoch_cached())
 
     def _early_s(self) -> float:

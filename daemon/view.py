@@ -29,6 +29,14 @@ class NoState(BtswarmError):
     code = ExitCode.NO_DAEMON
 
 
+class Look(NamedTuple):
+    """The options of a light command."""
+
+    json: bool = False
+    state_file: str | None = None
+    config: str | None = None
+
+
 class View(NamedTuple):
     """`body`: JSON of what `btswarm query --json` prints. `code` and `remarks`: whether it may be relied on."""
 
@@ -54,12 +62,12 @@ def add_config(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--config", metavar="F", help="btswarm.toml; else searched in the usual places")
 
 
-def state_root(options: "argparse.Namespace") -> Path:
+def state_root(options: "argparse.Namespace | Look") -> Path:
     """The state folder of this host's swarm. Raises BadConfig."""
     return locate(Path(options.config) if options.config else None, os.environ, Path.cwd()).state
 
 
-def view(options: "argparse.Namespace") -> View:
+def view(options: "argparse.Namespace | Look") -> View:
     """The newest there is. Raises NoState, NoPermission, StorageBroken."""
     if options.state_file:
         return _judged(_facts(Path(options.state_file)), alive=True, name=options.state_file)

@@ -77,7 +77,7 @@ def _launch(state: State, config: Config, args: Mapping[str, Any]) -> Change:
     plan = orjson.loads(orjson.dumps({name: table for name, table in args.items() if table is not None}))
     refuse_oversized(plan)
     wanted = overlay(config, plan)
-    if not wanted.command:
+    if wanted.plan.symbols or not wanted.command:
         _complete(wanted)
     if not plan:  # what the daemon's own file says, written out so that a later edit does not change a running plan
         plan = {"plan": orjson.loads(wanted.plan.model_dump_json(exclude_unset=True))}

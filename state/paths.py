@@ -89,6 +89,9 @@ def locate(named: Path | None, environ: Mapping[str, str], working: Path) -> Roo
 
 
 def _table(text: str, file: Path) -> dict[str, str]:
+    if "roots" not in text:
+        return {}  # and a parser need not be loaded
+
     import tomllib
 
     try:

@@ -62,6 +62,7 @@ def _back(folder: Path, count: int) -> int:
 
 def _seen(folder: Path, seq: int, follow: bool) -> Iterator[dict[str, Any]]:
     while True:
+        before = _mark(folder / LOG_NAME)  # what is written from here on is noticed, if this pass misses it
         found = Found()
         try:
             for event in events_after(RealDisk(), folder, seq, found):
@@ -72,13 +73,8 @@ def _seen(folder: Path, seq: int, follow: bool) -> Iterator[dict[str, Any]]:
         if not follow:
             return
         sys.stdout.flush()
-        _until_it_grew(folder / LOG_NAME)
-
-
-def _until_it_grew(path: Path) -> None:
-    before = _mark(path)
-    while _mark(path) == before:
-        time.sleep(LOOK_S)
+        while _mark(folder / LOG_NAME) == before:
+            time.sleep(LOOK_S)
 
 
 def _mark(path: Path) -> tuple[int, int]:

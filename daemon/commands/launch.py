@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...state.errors import ExitCode
+from ...state.errors import ExitCode, InputGone
 from ..lock import LOCK_NAME
 from ..view import held
 
@@ -30,8 +30,8 @@ def main(argv: list[str]) -> int:
     if not settings.swarm_enabled and not running:
         print("SWARM_ENABLED=false and no daemon runs: the plan runs in the foreground", file=sys.stderr)
         return _foreground(options)
+    _refuse_early(settings, plan_of(options, settings))
     if not running:
-        _refuse_early(settings, plan_of(options, settings))
         from ..service import kind, start
 
         print(start(settings, options.via or kind()))
@@ -70,11 +70,15 @@ def plan_of(options: argparse.Namespace, settings: "Settings") -> dict[str, Any]
 
 
 def _refuse_early(settings: "Settings", plan: dict[str, Any]) -> None:
-    """Nothing is started for a plan that would be refused. Raises BadConfig."""
+    """Nothing is started for a plan that would be refused. Raises BadConfig, InputGone."""
     from ...state.plans import overlay, refuse_oversized
 
     refuse_oversized(plan)
-    overlay(settings.config, plan)
+    path = overlay(settings.config, plan).plan.data_path
+    if path and path != "synthetic" and not Path(path).exists():
+        raise InputGone(
+            f"there are no candles at {path}", fix="let --data-path or plan.data_path name a file or folder"
+        )
 
 
 def _foreground(options: argparse.Namespace) -> int:

@@ -1,9 +1,8 @@
 """`btswarm query`: the continuity state and the next steps, with or without a daemon."""
 
-import argparse
 import sys
 
-from ..view import add_options, say, view
+from ..view import Look, add_options, say, view
 
 EPILOG = """\
 Exit codes: 0 fresh; 3 no daemon runs, its last state is printed; 4 the state of a living daemon, or of the file given,
@@ -11,9 +10,7 @@ is older than 15 s; 74 no copy of the state can be read, or a newer version wrot
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="btswarm query", description=__doc__, epilog=EPILOG)
-    add_options(parser)
-    options = parser.parse_args(argv)
+    options = Look(json=bool(argv)) if set(argv) <= {"--json"} else _parsed(argv)
     seen = view(options)
     say(seen)
     if options.json:
@@ -23,3 +20,12 @@ def main(argv: list[str]) -> int:
 
         print(continuity(seen.document()))
     return seen.code
+
+
+def _parsed(argv: list[str]) -> Look:
+    """Everything but the daily call, of whose time argparse would take a fifth."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="btswarm query", description=__doc__, epilog=EPILOG)
+    add_options(parser)
+    return Look(**vars(parser.parse_args(argv)))
