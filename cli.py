@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import __version__
-from .state.errors import BtswarmError, CannotWrite, ExitCode, NoPermission
+from .state.errors import BadConfig, BtswarmError, CannotWrite, ExitCode, NoPermission
 
 if TYPE_CHECKING:
     pass
@@ -103,9 +103,19 @@ def _dispatch(arguments: list[str]) -> int:
         return ExitCode.OK
     if name not in COMMANDS:
         return _unknown(name)
+    _refuse_empty(rest)
     module = importlib.import_module(f".{COMMANDS[name].module}", __package__)
     command: Main = module.main
     return int(command(rest))
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """An empty argument is a variable that was not set: no default may take its place unseen. Raises BadConfig."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, value = argument.partition("=")
+        if not argument.strip() or (name.startswith("--") and equals and not value.strip()):
+            what = name.strip() or (before if before.startswith("-") else "") or "an argument"
+            raise BadConfig(f"{what} is empty", fix="give it a value or leave it out; is a variable not set?")
 
 
 def usage() -> str:

@@ -5,6 +5,7 @@ Notation: T bars. `time` int64 [T], open time in ms UTC, strictly increasing, on
 """
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from ..state.errors import BadConfig
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
+MOST_DAYS = 1e6  # more than any file of candles has
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -72,7 +74,7 @@ class Bars:
 
     def last_days(self, days: float) -> "Bars":
         """The bars whose open is at or after last open + base - `days` days."""
-        if days <= 0:
-            raise BadConfig(f"--last-days must be positive, not {days}", fix="leave it out to use all bars")
-        first = self.time[-1] + self.base_ms - round(days * DAY_MS)
+        if not 0 < days < math.inf:
+            raise BadConfig(f"--last-days must be a positive number, not {days:g}", fix="leave it out to use all bars")
+        first = self.time[-1] + self.base_ms - round(min(days, MOST_DAYS) * DAY_MS)
         return self.slice(int(np.searchsorted(self.time, first)), len(self))

@@ -14,7 +14,9 @@ from ..state.models.jobs import Claims, CostRates, Inputs, Job, Limits, Stage, V
 from .backend import Backend
 from .bars import Bars
 from .costs import Costs
+from .preflight import refuse_unknown
 from .split import HOLDOUT_DAYS, TRAIN_DAYS
+from .storage import place
 from .strategies import mtf_ema
 from .strategies.mtf_ema import Space
 
@@ -59,6 +61,8 @@ class Plan:
         for mode in self.modes:
             self.space_of(mode)
         Costs(**self.costs.model_dump())
+        refuse_unknown(self.allow)
+        place(self.study, self.results).need_driver()
         if self.last_days is not None and not self.last_days > 0:
             raise BadConfig(f"--last-days must be positive, not {self.last_days:g}", fix="leave it out to use all bars")
 

@@ -58,13 +58,25 @@ class Place:
             try:
                 return _sqlite(self.url, self.file) if self.file else _server(self.url)
             except ImportError as error:
-                raise BadConfig(
-                    f"{self.name} needs a database driver that is not installed ({error})", fix="install it"
-                ) from error
+                raise self._no_driver(error) from error
             except RuntimeError as error:
                 raise StorageBroken(
                     f"{self.name} was written by another version of Optuna", fix="use another database"
                 ) from error
+
+    def need_driver(self) -> None:
+        """Raise BadConfig when the database's driver is not installed; nothing is opened."""
+        try:
+            if self.url is not None:
+                self.url.get_dialect().import_dbapi()
+        except ImportError as error:
+            raise self._no_driver(error) from error
+
+    def _no_driver(self, error: ImportError) -> BadConfig:
+        return BadConfig(
+            f"the study's storage {self.name} needs a database driver that is not installed ({error})",
+            fix="install it, or use auto",
+        )
 
 
 def place(url: str, out_dir: Path) -> Place:

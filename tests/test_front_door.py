@@ -113,6 +113,17 @@ def test_a_command_gets_its_arguments_and_gives_its_code(given: Given) -> None:
     assert seen == [["--json", "x"]]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"), [(["--data-path", ""], "--data-path"), (["--data-path= "], "--data-path"), (["x", ""], "")]
+)
+def test_an_empty_argument_is_refused_before_a_default_takes_its_place(
+    given: Given, capsys: pytest.CaptureFixture[str], arguments: list[str], what: str
+) -> None:
+    given(lambda _: pytest.fail("the command ran"))
+    assert cli.main(["given", *arguments]) == ExitCode.BAD_CONFIG
+    assert capsys.readouterr().err.startswith(f"btswarm: {what or 'an argument'} is empty; ")
+
+
 def test_a_refusal_is_one_line_and_its_code(given: Given, capsys: pytest.CaptureFixture[str]) -> None:
     given(raising(BadData("x.csv: row 7\nhas no price", fix="remove it")))
     assert cli.main(["given"]) == ExitCode.BAD_DATA

@@ -2,11 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...state.errors import BadConfig, BadData, InputGone
 from ..bars import Bars
 from .shared import add_config, add_costs, add_data, add_json, add_span, costs_of, days_of, last_days, load_data
+
+if TYPE_CHECKING:
+    from ...state.config import Settings
 
 MAX_LEVERAGE = 125.0
 COLUMNS = {
@@ -24,14 +27,17 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     if not 0 < options.leverage <= MAX_LEVERAGE:
         raise BadConfig(f"--leverage must be above 0 and at most {MAX_LEVERAGE:g}, not {options.leverage:g}")
-    costs = costs_of(options)
+    from ...state.config import load as load_settings
+
+    settings = load_settings(options.config)
+    costs = costs_of(options, settings)
     from ..strategies.api import combos_of, refuse_impossible
 
     params = _read_params(options.params_file)
     everything = load_data(options)
     bars = days_of(last_days(everything, options), options)
     refuse_impossible(combos_of(params), costs, bars.base_minutes)
-    _enter_exposure(everything, bars, options.config, len(params))
+    _enter_exposure(everything, bars, settings, len(params))
     from ..backtest import trades_as_rows
     from ..kernels.exact import simulate
     from ..metrics import jsonable, metrics
@@ -85,12 +91,11 @@ def _read_params(path: Path) -> list[Any]:
     return params
 
 
-def _enter_exposure(everything: Bars, shown: Bars, config: Path | None, count: int) -> None:
+def _enter_exposure(everything: Bars, shown: Bars, settings: "Settings", count: int) -> None:
     """Results on bars of the sealed hold-out are entered in the ledger before they are shown.
 
     Also where the days do not suffice for a verdict yet: with more of them these will be in the hold-out still.
     """
-    from ...state.config import load as load_config
     from ...state.files import make_folder
     from ..ledger import Ledger
     from ..split import split
@@ -98,11 +103,11 @@ def _enter_exposure(everything: Bars, shown: Bars, config: Path | None, count: i
     if everything.synthetic:
         return
     try:
-        cut = split(everything)
+        cut = split(everything, settings.config.plan.holdout_days, settings.config.plan.train_days)
     except BadData:  # too short to ever have a hold-out
         return
     if len(cut.holdout) and shown.time[-1] >= cut.holdout.from_ms:
-        path = load_config(config).roots.ledger
+        path = settings.roots.ledger
         make_folder(path.parent)
         Ledger(path).enter_exposure(shown, cut, stage="backtest", volume=count)
 

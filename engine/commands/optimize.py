@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...state.errors import BadConfig
 from ..backend import parallel
 from .run import add_progress, display_of
-from .shared import add_config, add_costs, add_data, add_json, costs_of, last_days, load_data
+from .shared import add_config, add_costs, add_data, add_json, costs_of, last_days, load_data, whole
 
 if TYPE_CHECKING:
     from ...state.config import Settings
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="btswarm optimize", description=__doc__)
     add_data(parser)
     parser.add_argument("--mode", default="balanced", help="conservative, balanced or aggressive (%(default)s)")
-    parser.add_argument("--trials", type=int, default=200, metavar="N", help="in all, by all workers (%(default)s)")
+    parser.add_argument("--trials", type=int, metavar="N", help="in all, by all workers (volume.trials)")
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument(
         "--phase0-seed-dirs",
@@ -77,11 +77,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.trials < 1:
-        raise BadConfig(f"--trials must be at least 1, not {options.trials}")
+    if options.trials is not None:
+        whole("--trials", options.trials)
     parallel("--workers", options.workers)
-    if options.seed < 0:
-        raise BadConfig(f"--seed must not be negative, not {options.seed}")
+    whole("--seed", options.seed, 0)
     if options.gpu != -1:
         raise BadConfig(f"--gpu {options.gpu}: trials run on the CPU only", fix="leave it out, or use --gpu -1")
 
@@ -92,7 +91,7 @@ def _job(options: argparse.Namespace, settings: "Settings", everything: "Bars") 
     from ..seeds import NO_SEEDS
     from ..split import split
 
-    plan, costs = settings.config.plan, costs_of(options)
+    plan, costs = settings.config.plan, costs_of(options, settings)
     cut = split(last_days(everything, options), plan.holdout_days, plan.train_days)
     named = [folder for folder in (options.phase0_seed_dirs or "").split(",") if folder]
     return Job(
@@ -106,7 +105,7 @@ def _job(options: argparse.Namespace, settings: "Settings", everything: "Bars") 
             data_sha256=everything.sha256,
             seed_dirs=NO_SEEDS if options.no_seeds else named,
         ),
-        volume=Volume(trials=options.trials),
+        volume=Volume(trials=options.trials or settings.config.volume.trials),
         costs=CostRates(fee=costs.fee, slippage=costs.slippage, funding=costs.funding),
         space=dict(settings.config.space.get(options.mode, {})),
         train_from=cut.train_from,

@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...state.errors import BadConfig
 from ..backend import parallel
 from .run import add_engine, add_progress, display_of
-from .shared import add_config, add_costs, add_data, add_json, costs_of, last_days, load_data
+from .shared import add_config, add_costs, add_data, add_json, costs_of, last_days, load_data, whole
 
 if TYPE_CHECKING:
     from ...state.config import Settings
@@ -28,10 +27,9 @@ def main(argv: list[str]) -> int:
     """
     options = _parser().parse_args(argv)
     for name in ("combos", "top_k"):
-        if getattr(options, name) < 1:
-            raise BadConfig(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
-    if options.seed < 0:
-        raise BadConfig(f"--seed must not be negative, not {options.seed}")
+        if getattr(options, name) is not None:
+            whole(f"--{name.replace('_', '-')}", getattr(options, name))
+    whole("--seed", options.seed, 0)
     if options.threads is not None:
         parallel("--threads", options.threads)
     from ..stopping import Stop, leave_now, listening
@@ -51,7 +49,7 @@ def _job(options: argparse.Namespace, settings: "Settings", everything: "Bars") 
     from ..split import split
     from ..strategies.mtf_ema import space_for
 
-    plan, costs = settings.config.plan, costs_of(options)
+    plan, volume, costs = settings.config.plan, settings.config.volume, costs_of(options, settings)
     override = dict(settings.config.space.get(options.mode, {}))
     space_for(options.mode, override)
     backend = resolve(options.engine, options.gpu)
@@ -63,7 +61,7 @@ def _job(options: argparse.Namespace, settings: "Settings", everything: "Bars") 
         symbol=everything.symbol,
         mode=options.mode,
         inputs=Inputs(data=SYNTHETIC if everything.synthetic else everything.source, data_sha256=everything.sha256),
-        volume=Volume(combos=options.combos, top_k=options.top_k),
+        volume=Volume(combos=options.combos or volume.combos, top_k=options.top_k or volume.top_k),
         costs=CostRates(fee=costs.fee, slippage=costs.slippage, funding=costs.funding),
         space=override,
         train_from=cut.train_from,
@@ -99,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="btswarm prescreen", description=__doc__)
     add_data(parser)
     parser.add_argument("--mode", default="balanced", help="conservative, balanced or aggressive (%(default)s)")
-    parser.add_argument("--combos", type=int, default=250_000, metavar="N", help="to screen (%(default)s)")
-    parser.add_argument("--top-k", type=int, default=500, metavar="K", help="of them evaluated exactly (%(default)s)")
+    parser.add_argument("--combos", type=int, metavar="N", help="to screen (volume.combos)")
+    parser.add_argument("--top-k", type=int, metavar="K", help="of them evaluated exactly (volume.top_k)")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where the artifact goes (./{RESULTS}/SYMBOL/MODE)")
     add_engine(parser)
     add_progress(parser)

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...state.errors import BadConfig
-from .shared import add_config, add_json
+from .shared import add_config, add_json, whole
 
 if TYPE_CHECKING:
     from ...state.config import Settings
@@ -91,11 +90,11 @@ def plan_of(options: argparse.Namespace, settings: "Settings") -> "Plan":
         volume=volume,
         costs=CostRates(**costs),
         space={str(mode): dict(overrides) for mode, overrides in config.space.items()},
-        seed=_at_least("--seed", options.seed, 0),
+        seed=whole("--seed", options.seed, 0),
         train_days=config.plan.train_days,
         holdout_days=config.plan.holdout_days,
         min_trades=config.plan.min_trades,
-        allow=config.plan.allow,
+        allow=tuple(dict.fromkeys([*config.plan.allow, *options.allow])),
         last_days=options.last_days,
         study=config.storage.study,
         keep_rounds=config.results.keep_rounds,
@@ -151,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--symbol", action="append", metavar="S", help="repeatable, or comma separated: SOL,BTC")
     plan.add_argument("--mode", action="append", metavar="M", help="conservative, balanced, aggressive; repeatable")
     plan.add_argument("--last-days", type=float, metavar="N", help="use only the last N days of the data")
+    plan.add_argument(
+        "--allow", action="append", default=[], metavar="NAME", help="accept this preflight failure: days, gaps..."
+    )
     volume = parser.add_argument_group("how much")
     volume.add_argument("--prescreen", type=int, metavar="N", help="combos to screen for each symbol and mode")
     volume.add_argument("--trials", type=int, metavar="N", help="Optuna trials")
@@ -180,10 +182,4 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def _natural(name: str, value: int) -> int:
     names = {"combos": "--prescreen", "trials": "--trials", "paths": "--paths"}
-    return _at_least(names.get(name, f"volume.{name}"), value, 0 if name in ("paths", "permutations") else 1)
-
-
-def _at_least(name: str, value: int, least: int) -> int:
-    if value < least:
-        raise BadConfig(f"{name} {value} must be at least {least}")
-    return value
+    return whole(names.get(name, f"volume.{name}"), value, 0 if name in ("paths", "permutations") else 1)

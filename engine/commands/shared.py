@@ -3,12 +3,26 @@
 import argparse
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...state.errors import BadConfig
 from ..bars import Bars
 from ..costs import Costs
 
+if TYPE_CHECKING:
+    from ...state.config import Settings
+
 EPOCH = date(1970, 1, 1)
+MOST = 2**63 - 1  # what every file can hold
+
+
+def whole(name: str, value: int, least: int = 1) -> int:
+    """A number given on the command line. Raises BadConfig when it is out of range."""
+    if value < least:
+        raise BadConfig(f"{name} must be at least {least}, not {value}")
+    if value > MOST:
+        raise BadConfig(f"{name} must be at most {MOST}, not {value}")
+    return value
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -58,17 +72,16 @@ def days_of(bars: Bars, options: argparse.Namespace) -> Bars:
 
 def add_costs(parser: argparse.ArgumentParser) -> None:
     """--fee, --slippage, --funding, as fractions."""
-    default = Costs()
-    parser.add_argument("--fee", type=float, default=default.fee, help="of traded notional, per side (%(default)s)")
-    parser.add_argument("--slippage", type=float, default=default.slippage, help="of price, market fills (%(default)s)")
-    parser.add_argument(
-        "--funding", type=float, default=default.funding, help="per 8 hours, paid by longs (%(default)s)"
-    )
+    costs = parser.add_argument_group("costs, as fractions; those left out are the configured ones")
+    costs.add_argument("--fee", type=float, metavar="F", help="of traded notional, per side (costs.fee)")
+    costs.add_argument("--slippage", type=float, metavar="F", help="of the price, per market fill (costs.slippage)")
+    costs.add_argument("--funding", type=float, metavar="F", help="per 8 hours, paid by longs (costs.funding)")
 
 
-def costs_of(options: argparse.Namespace) -> Costs:
-    """The costs that the options of `add_costs` name. Raises BadConfig."""
-    return Costs(options.fee, options.slippage, options.funding)
+def costs_of(options: argparse.Namespace, settings: "Settings") -> Costs:
+    """The costs that the options of `add_costs` name, else those of btswarm.toml. Raises BadConfig."""
+    given = {name: getattr(options, name) for name in ("fee", "slippage", "funding")}
+    return Costs(**settings.config.costs.model_dump() | {k: v for k, v in given.items() if v is not None})
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

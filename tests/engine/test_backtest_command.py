@@ -140,6 +140,22 @@ def test_days_that_do_not_suffice_for_a_verdict_yet_are_exposed_all_the_same(fol
     assert len(book.exposures("SOLUSDT", later.holdout)) == 1
 
 
+def test_the_hold_out_that_is_guarded_is_the_configured_one(folder: Path) -> None:
+    bars = candles(400)
+    own = folder / "own.toml"
+    own.write_text("[plan]\nholdout_days = 70\n")
+    days = ("--to", split(bars).holdout.first_iso, "--config", str(own))
+    assert backtest.main(arguments(folder, bars, *days)) == 0
+    assert entered(folder) == []
+
+
+def test_costs_that_are_not_given_are_the_configured_ones(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bars = candles(60)
+    (folder / "own.toml").write_text("[costs]\nfee = 0.003\n")
+    assert backtest.main(arguments(folder, bars, "--config", str(folder / "own.toml"))) == 0
+    assert said(capsys)[0]["metrics"] == jsonable(metrics(simulate(bars, FIRST, Costs(0.003), 1.0)))
+
+
 def test_an_invented_market_has_nothing_to_hide(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert backtest.main(["--params-file", str(folder / "params.json"), "--json", "--last-days", "40"]) == 0
     assert len(said(capsys)) == 2

@@ -33,6 +33,7 @@ def test_the_last_days_count_time_and_not_bars() -> None:
 
 def test_more_days_than_there_are_is_all_of_them() -> None:
     assert len(walk("2024-01-01", 2).last_days(1000)) == 2 * 288
+    assert len(walk("2024-01-01", 2).last_days(1e300)) == 2 * 288
 
 
 @pytest.mark.parametrize("days", [0, -1])

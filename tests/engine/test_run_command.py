@@ -215,6 +215,17 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_
     assert (found.volume.trials, found.volume.paths, found.costs.fee) == (9, 11, 0)
 
 
+def test_failures_that_are_accepted_add_up(tmp_path: Path) -> None:
+    (tmp_path / "btswarm.toml").write_text('[plan]\nallow = ["flat", "gaps"]\n')
+    assert parsed(tmp_path, "--allow", "gaps", "--allow", "days").allow == ("flat", "gaps", "days")
+
+
+def test_a_study_on_a_database_without_its_driver_is_refused_before_the_screen(tmp_path: Path) -> None:
+    (tmp_path / "btswarm.toml").write_text('[storage]\nstudy = "mysql+nothing://host/name"\n')
+    with pytest.raises(BadConfig, match=r"nothing"):
+        parsed(tmp_path).check()
+
+
 def test_with_nothing_given_the_market_is_invented_and_all_modes_are_searched(tmp_path: Path) -> None:
     found = parsed(tmp_path)
     assert (found.synthetic, found.symbols) == (True, ())
@@ -234,6 +245,12 @@ def test_with_nothing_given_the_market_is_invented_and_all_modes_are_searched(tm
         (["--mode", "reckless"], BadConfig),
         (["--fee", "2"], BadConfig),
         (["--last-days", "-3"], BadConfig),
+        (["--last-days", "nan"], BadConfig),
+        (["--last-days", "inf"], BadConfig),
+        (["--seed", str(2**63)], BadConfig),
+        (["--prescreen", str(2**70)], BadConfig),
+        (["--allow", "gap"], BadConfig),
+        (["--allow", "order"], BadConfig),
         (["--engine", "cpu", "--gpu", "0"], BadConfig),
         (["--gpu", "0"], GpuUnavailable),
         (["--engine", "gpu"], GpuUnavailable),

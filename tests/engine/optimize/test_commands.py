@@ -59,6 +59,17 @@ def test_it_leaves_the_artifacts_prints_a_summary_and_enters_the_search(
     assert (entry.kind, entry.stage, entry.volume) == ("search", "optimize", 8)
 
 
+def test_what_is_not_given_is_what_is_configured(optimize: Any, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[costs]\nfee = 0.002\nslippage = 0.001\n[volume]\ntop_k = 1\n")
+    own = ("--config", str(tmp_path / "own.toml"))
+    assert optimize("--no-seeds", "--slippage", "0.0003", *own) == 0
+    found = json.loads((tmp_path / "out" / ALL_TRIALS).read_bytes())["header"]["search"]["costs"]
+    assert (found["fee"], found["slippage"]) == (0.002, 0.0003)
+    assert main(["prescreen", "--combos", "50", "--out", str(tmp_path), "--quiet", *own]) == 0
+    phase0 = json.loads((tmp_path / "phase0_top500.json").read_bytes())
+    assert (phase0["header"]["costs"]["fee"], len(phase0["rows"])) == (0.002, 1)
+
+
 def test_json_is_the_artifact(optimize: Any, tmp_path: Path, capsys: Captured) -> None:
     assert optimize("--no-seeds", "--json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "out" / ALL_TRIALS).read_bytes())
@@ -89,6 +100,9 @@ def test_without_seeds_it_says_where_it_looked_and_what_to_do(optimize: Any, tmp
         ("--workers", "0"),
         ("--trials", "0"),
         ("--seed", "-1"),
+        ("--seed", str(2**64)),
+        ("--last-days", "nan"),
+        ("--last-days", "inf"),
         ("--storage", "sqlite://"),
         ("--storage", "memory"),
         ("--mode", "reckless"),
