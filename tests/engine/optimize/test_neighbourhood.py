@@ -45,12 +45,14 @@ def test_the_score_is_the_median_sharpe_of_the_neighbourhood_simulated_one_by_on
         assert found.metrics == pytest.approx(metrics(evaluator.simulate(row)), nan_ok=True)
 
 
-def test_a_point_whose_neighbours_mostly_break_the_order_of_the_emas_has_no_score(evaluator: Evaluator) -> None:
+def test_a_neighbour_that_breaks_the_order_of_the_emas_is_worthless(bars: Bars, evaluator: Evaluator) -> None:
     row = Params(60, 19, 60, 20, 0.05, 0.1, 0.0, "both").to_row()
     around = mtf_ema.neighbours(SPACE, row, offsets())
-    usable = np.count_nonzero(mtf_ema.faster(around))
-    assert 0 < usable < NEIGHBOURS
-    assert math.isnan(evaluator.evaluate(row).score) == (usable + 1 <= NEIGHBOURS // 2)
+    assert 0 < np.count_nonzero(mtf_ema.faster(around)) < NEIGHBOURS
+    score = evaluator.evaluate(row).score
+    assert score == pytest.approx(defined(bars, row, 30), abs=1e-9)
+    all_of_them = [sharpe(evaluator.simulate(one).daily_returns()) for one in [row, *around]]
+    assert score < median(np.array(all_of_them)) - 1e-6, "without that rule it would be another"
 
 
 def test_where_most_neighbours_have_too_few_trades_there_is_no_score(bars: Bars) -> None:
