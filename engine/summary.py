@@ -78,7 +78,8 @@ def _meaning(found: Validation) -> str:
         text += f" ({found.split.reason}; at least {found.split.needed_days} whole days are needed)"
     if found.holdout.metrics is None:
         figure = found.holdout.figures.get("sharpe")
-        text += f"; the hold-out was not looked at{f': {figure.reason}' if figure and figure.reason else ''}"
+        reason = figure.reason.removeprefix("not looked at: ") if figure and figure.reason else ""
+        text += "; the hold-out was not looked at" + (f": {reason}" if reason and reason not in text else "")
     return text
 
 

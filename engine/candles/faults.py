@@ -31,6 +31,7 @@ _FIX = {
     "ohlc": "correct or remove those rows at the source",
     "volumes": "correct or remove those rows at the source",
     "closed": "{repair} writes a new file without it",
+    "future": "check this host's clock, and whether the times are UTC and of open",
 }
 
 
@@ -209,7 +210,8 @@ def _closed(raw: Raw, base_ms: int, now_ms: int) -> Fault | None:
         return None
     late = (raw.time >= last) | (raw.time + base_ms > now_ms)
     when = "is still open" if last + base_ms > now_ms else "had not closed when the file was written"
-    return _fault(raw, "closed", late, f"the bar until {iso(last + base_ms)} {when}")
+    many = np.unique(raw.time[late]).size > 1
+    return _fault(raw, "closed", late, f"the bar until {iso(last + base_ms)} {when}", fix="future" if many else "")
 
 
 def _fault(raw: Raw, name: str, bad: Flags, what: str, *, row: int | None = None, fix: str = "") -> Fault:

@@ -50,9 +50,15 @@ def last_days(bars: Bars, options: argparse.Namespace) -> Bars:
 
 def add_span(parser: argparse.ArgumentParser) -> None:
     """--from, --to: what a command that reproduces a result on some days needs."""
-    day = date.fromisoformat
-    parser.add_argument("--from", dest="first_day", type=day, metavar="DAY", help="first UTC day used, as 2024-01-31")
-    parser.add_argument("--to", dest="last_day", type=day, metavar="DAY", help="last UTC day used, itself included")
+    parser.add_argument("--from", dest="first_day", type=_day, metavar="DAY", help="first UTC day used, as 2024-01-31")
+    parser.add_argument("--to", dest="last_day", type=_day, metavar="DAY", help="last UTC day used, itself included")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write it as 2024-01-31") from error
 
 
 def days_of(bars: Bars, options: argparse.Namespace) -> Bars:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...state.errors import BadData
 from ..bars import DAY_MS
 from ..metrics import annual_return, max_drawdown, sharpe, sortino
 from . import words
@@ -13,6 +14,7 @@ from .figures import trade_stats
 from .sheet import LISTED, Reproduction, Sheet, Stretch, Trade
 from .trade_table import Reading
 
+MOST = 1e200  # of equity; beyond it charts and ratios have no numbers any more
 EQUITY_NOTE = (
     "Equity compounds at the exit of each trade and stands still between: what happened inside a trade is not in the "
     "list, so true drawdowns are at least as deep as shown, and Sharpe is that of closed trades alone."
@@ -56,14 +58,21 @@ def _returns(reading: Reading, capital: float) -> list[Trade]:
 
 
 def _stretch(trades: Sequence[Trade]) -> Stretch:
-    """Daily equity from the day of the first entry to the day of the last exit."""
+    """Daily equity from the day of the first entry to the day of the last exit. Raises BadData for absurd returns."""
     first = min(one.entry_time for one in trades) // DAY_MS
     last = max(one.exit_time for one in trades) // DAY_MS
     day = np.arange(first, last + 1, dtype=np.int64)
     factors = np.ones(len(day))
-    for one in trades:
-        factors[one.exit_time // DAY_MS - first] *= 1.0 + one.net_return
-    part = Stretch(LISTED, day, np.asarray(np.cumprod(factors), dtype=np.float64), {}, trades)
+    with np.errstate(over="ignore"):
+        for one in trades:
+            factors[one.exit_time // DAY_MS - first] *= 1.0 + one.net_return
+        equity = np.cumprod(factors)
+    if not np.all(equity < MOST):
+        raise BadData(
+            "the returns compound to more than a number holds",
+            fix="a gain of 2 % is 0.02; call the column return_pct if it is in percent",
+        )
+    part = Stretch(LISTED, day, np.asarray(equity, dtype=np.float64), {}, trades)
     return replace(part, metrics=_metrics(part))
 
 

@@ -198,6 +198,18 @@ def test_nothing_that_exists_is_ever_replaced(good: Path, output: str, capfd: py
     assert {path: path.read_bytes() for path in good.parent.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.parametrize("output", ["BTCUSDT-15m.parquet", "SOLUSDT-PERP-15m.parquet", "SOLUSDT-5m.parquet"])
+def test_a_name_that_says_another_market_or_timeframe_is_refused(
+    good: Path, tmp_path: Path, output: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new" / output
+    assert main(["data", "convert", str(good), "--output", str(path)]) == 64
+    assert f"use --output {path.with_name('SOLUSDT-15m.parquet')}" in capfd.readouterr().err
+    assert not path.parent.exists()
+    for fits in ("SOL_USDT-15m.parquet", "mine.parquet", "2024 copy.parquet"):
+        assert main(["data", "convert", str(good), "--output", str(tmp_path / "new" / fits)]) == 0
+
+
 def test_a_contradiction_is_not_mended(tmp_path: Path, bars: Bars, capfd: pytest.CaptureFixture[str]) -> None:
     lines = rows(bars)
     (tmp_path / "two.json").write_bytes(to_json([*lines, [*lines[-1][:5], 1.25]]))

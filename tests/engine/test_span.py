@@ -37,6 +37,7 @@ def test_a_span_without_candles_is_refused() -> None:
         cut(walk("2024-01-01", 10), "--from", "2024-01-05", "--to", "2024-01-04")
 
 
-def test_what_is_no_day_is_a_usage_error() -> None:
+def test_what_is_no_day_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cut(walk("2024-01-01", 1), "--to", "tomorrow")
+    assert "'tomorrow' is no day; write it as 2024-01-31" in capsys.readouterr().err

@@ -58,6 +58,17 @@ def test_a_server_without_its_driver_is_refused_as_configuration(
         place("postgresql://me@host/db", tmp_path).open()
 
 
+def test_a_missing_driver_is_found_without_opening_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise ImportError("No module named 'psycopg2'")
+
+    monkeypatch.setattr("sqlalchemy.dialects.postgresql.psycopg2.PGDialect_psycopg2.import_dbapi", missing)
+    with pytest.raises(BadConfig, match="needs a database driver that is not installed"):
+        place("postgresql+psycopg2://me@host/db", tmp_path).need_driver()
+    place("auto", tmp_path).need_driver()
+    place("sqlite:///x.db", tmp_path).need_driver()
+
+
 def test_a_server_that_does_not_answer_is_a_storage_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> None:
         raise OperationalError("select", {}, Exception("connection refused\nIs the server running?"))

@@ -58,6 +58,14 @@ def test_a_bad_list_leaves_nothing_behind(trades: Path, tmp_path: Path, capsys: 
     assert not out.exists()
 
 
+def test_returns_beyond_any_number_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"2024-01-0{day},2024-01-0{day + 1},1e300\n" for day in (1, 2))
+    (tmp_path / "t.csv").write_text(f"entry_time,exit_time,net_return\n{rows}")
+    assert main(["tearsheet", "x", "--trades", str(tmp_path / "t.csv"), "--output", str(tmp_path)]) == 65
+    assert "compound to more than a number holds; a gain of 2 % is 0.02" in capsys.readouterr().err
+    assert not (tmp_path / "x.html").exists()
+
+
 def test_a_missing_list_is_missing(tmp_path: Path) -> None:
     assert main(["tearsheet", "x", "--trades", str(tmp_path / "none.csv"), "--output", str(tmp_path)]) == 66
 

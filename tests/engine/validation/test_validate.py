@@ -17,6 +17,7 @@ from btswarm.engine.costs import Costs
 from btswarm.engine.ledger import Ledger
 from btswarm.engine.progress import Silent
 from btswarm.engine.split import split
+from btswarm.engine.summary import _meaning
 from btswarm.state.errors import BadConfig, BadData, CannotWrite, InputGone, Stopped
 from btswarm.state.models.validation import Section, Validation
 
@@ -186,6 +187,7 @@ def test_too_few_days_are_insufficient_evidence_and_the_holdout_stays_sealed(tmp
     assert "300 would suffice" in found.why
     assert looks(tmp_path) == 0
     assert "not looked at" in found.holdout.figures["sharpe"].reason
+    assert _meaning(found).endswith("300 whole days are needed); the hold-out was not looked at"), "said once"
 
 
 def test_fewer_training_days_than_blocks_leave_figures_null_and_nothing_breaks(tmp_path: Path) -> None:
