@@ -117,6 +117,29 @@ def test_after_three_looks_the_holdout_is_spent_until_it_has_moved_on_by_30_days
     assert renewed.k == 1
 
 
+def test_looks_on_different_days_free_the_holdout_when_fewer_than_three_of_them_count(ledger: Ledger) -> None:
+    name = enter(ledger, 1000)
+    for days, candidate in ((1000, "a"), (1010, "b"), (1020, "c")):
+        assert ledger.enter_look(name, market(days)[1], candidate).entry is not None
+    spent = ledger.enter_look(name, market(1025)[1], "d")
+    assert spent.entry is None
+    moved = market(1030)[1]
+    assert spent.spent_until == moved.holdout.first_iso, "that of the oldest is over first"
+    entry = ledger.enter_look(name, moved, "d").entry
+    assert entry is not None
+    assert entry.k == 3
+
+
+def test_a_look_at_later_days_says_nothing_about_a_holdout_that_ended_before_them(ledger: Ledger) -> None:
+    name = enter(ledger, 1200)
+    ledger.enter_look(name, market(1200)[1], "a")
+    entry = ledger.enter_look(name, market(1020)[1], "b").entry
+    overlapping = ledger.enter_look(name, market(1100)[1], "c").entry
+    assert entry is not None
+    assert overlapping is not None
+    assert (entry.k, overlapping.k) == (1, 2)
+
+
 def test_a_candidate_seen_on_a_holdout_that_moved_by_a_day_is_looked_at_again(ledger: Ledger) -> None:
     name = enter(ledger, 1000)
     ks = [ledger.enter_look(name, market(days)[1], "a").entry for days in (1000, 1001)]

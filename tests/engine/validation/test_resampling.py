@@ -61,6 +61,7 @@ def test_the_figures_of_a_path_are_those_of_its_returns() -> None:
     assert np.max(found.total_return) <= 1.3**5 - 1
     assert low < high
     assert np.all(found.max_drawdown[np.isclose(found.total_return, 1.3**5 - 1)] == 0)
+    assert found.annual_return == pytest.approx((1 + found.total_return) ** (365 / 5) - 1)
 
 
 def test_flat_paths_have_no_sharpe_ratio_and_are_left_out_of_its_quantiles() -> None:

@@ -116,3 +116,21 @@ def test_each_cross_validation_path_is_strung_from_what_was_chosen_without_it() 
     for number, path in enumerate(paths):
         strung = np.concatenate([r[best[split], slices[b]] for b, split in enumerate(path)])
         assert found[number] == pytest.approx(sharpe(strung))
+
+
+def test_a_configuration_with_too_few_training_trades_is_chosen_in_no_split() -> None:
+    r = noise(days=120)
+    bounds = np.arange(0, 121, 30)
+    sums = np.stack([block_sums(row, bounds) for row in r])
+    trades = np.full((K, 4), 15, dtype=np.int32)  # 30 in every training of two blocks
+    best = int(np.argmax([sharpe(row) for row in r]))
+
+    def paths(trades: np.ndarray, min_trades: int = 30) -> list[float]:
+        kept = [k for k in range(K) if k != best or trades[best].any()]
+        return [float(one) for one in path_sharpes(sums[kept], trades[kept], np.diff(bounds), 2, min_trades)]
+
+    fewer, absent = trades.copy(), trades.copy()
+    fewer[best], absent[best] = 14, 0
+    assert paths(fewer) == paths(absent)
+    assert paths(fewer) != paths(trades)
+    assert all(math.isnan(one) for one in paths(trades, 31))
