@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..state.errors import BadConfig, BtswarmError, FailureClass, GateFailed
+from ..state.errors import BtswarmError, FailureClass, GateFailed
 from ..state.models.config import SYNTHETIC
 from ..state.models.jobs import Inputs, Job, Phase, Volume
 from . import optimize
 from .backend import parallel
 from .bars import Bars
-from .commands.shared import add_data, add_json, last_days, load_data
+from .commands.shared import add_data, add_json, last_days, load_data, whole
 from .fleet import Fleet
 from .ledger import NAME as LEDGER
 from .optimize import Timings
@@ -31,8 +31,8 @@ from .storage import AUTO
 def main(argv: list[str]) -> int:
     """`btswarm bench optimize`. 64 refused; 65, 66 as for any command that reads candles."""
     options = _parser().parse_args(argv)
-    if options.trials < 1:
-        raise BadConfig(f"--trials must be at least 1, not {options.trials}")
+    whole("--trials", options.trials)
+    whole("--seed", options.seed, 0)
     parallel("--workers", options.workers)
     everything = load_data(options)
     cut = split(last_days(everything, options))

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from ..state.errors import BadConfig, GateFailed
+from ..state.errors import GateFailed
+from .backend import parallel
 from .bars import Bars
-from .commands.shared import add_data, add_json, load_data
+from .commands.shared import add_data, add_json, load_data, whole
 from .kernels import cpu
 from .kernels.parity import Parity, around_widest_gap, parity
 from .strategies.mtf_ema import MODES, space_for
@@ -19,9 +20,9 @@ DAYS = 730
 def main(argv: list[str]) -> int:
     """Print the figures. Raises GateFailed (1) when a demand is not met; 64, 65, 66 as for any reader of candles."""
     options = _parser().parse_args(argv)
-    for name in ("combos", "threads"):
-        if getattr(options, name) < 1:
-            raise BadConfig(f"--{name} must be at least 1, not {getattr(options, name)}")
+    whole("--combos", options.combos)
+    whole("--seed", options.seed, 0)
+    parallel("--threads", options.threads)
     modes = options.mode or MODES
     spaces = [space_for(mode) for mode in modes]
     everything = load_data(options)

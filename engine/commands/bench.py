@@ -5,9 +5,9 @@ import importlib
 import sys
 from typing import Any
 
-from ...state.errors import BadConfig, GpuUnavailable
+from ...state.errors import GpuUnavailable
 from ..backend import parallel
-from .shared import add_data, add_json, last_days, load_data
+from .shared import add_data, add_json, last_days, load_data, whole
 
 WHAT = {
     "screen": "combos per second of the screen, against the plain loop over every bar",
@@ -39,8 +39,8 @@ def screen(argv: list[str]) -> int:
     parser.add_argument("--gpu", type=int, default=-1, metavar="N", help="-1: the CPU (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="stream of combos (%(default)s)")
     options = parser.parse_args(argv)
-    if options.combos < 1:
-        raise BadConfig(f"--combos must be at least 1, not {options.combos}")
+    whole("--combos", options.combos)
+    whole("--seed", options.seed, 0)
     parallel("--threads", options.threads)
     if options.gpu >= 0:
         raise GpuUnavailable("this version has no GPU screen", fix="leave --gpu out, or use --gpu -1")

@@ -152,6 +152,17 @@ def test_bench_gives_times_and_counts_and_enters_nothing(candles: Path, capsys: 
     assert not load_settings().roots.ledger.exists()
 
 
-@pytest.mark.parametrize("more", [("--trials", "0"), ("--workers", "0")])
-def test_bench_refuses_nothing_to_do(candles: Path, more: tuple[str, str]) -> None:
-    assert main(["bench", "optimize", "--data-path", str(candles), *more]) == 64
+@pytest.mark.parametrize(
+    ("what", "option"),
+    [
+        ("optimize", "--trials=0"),
+        ("optimize", "--workers=0"),
+        ("screen", "--combos=0"),
+        ("screen", "--threads=0"),
+        ("parity", "--combos=0"),
+        ("parity", "--threads=100000"),
+        *((what, seed) for what in ("optimize", "screen", "parity") for seed in ("--seed=-1", f"--seed={2**64}")),
+    ],
+)
+def test_bench_refuses_nothing_to_do_and_seeds_that_are_none(candles: Path, what: str, option: str) -> None:
+    assert main(["bench", what, "--data-path", str(candles), option]) == 64
