@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,8 +173,8 @@ def test_the_first_signal_raises_the_flag_and_the_second_one_calls(number: signa
     before, firsts, seconds = signal.getsignal(number), [], []  # type: ignore[var-annotated]
     with listening(Stop(), seconds.append, firsts.append) as stop:
         assert not stop
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert (stop.by, firsts, seconds) == (number.name, [number.name], [])
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert (firsts, seconds) == ([number.name], [number])
     assert signal.getsignal(number) == before
