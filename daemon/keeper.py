@@ -28,10 +28,11 @@ def keep(argv: Sequence[str], state_root: Path) -> int:
     """
     lock = _only_one(state_root)
     wanted = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP, signal.SIGCHLD]
-    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
     try:
         return _watch(argv, wanted)
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(lock)
 
 

@@ -34,11 +34,8 @@ def serve(settings: Settings) -> int:
     supervisor.facts = serving.facts
     supervisor.make_door = lambda _: serving.door
     supervisor.after_cycle.append(serving.cycle_done)
-    supervisor.open()
-    try:
+    with supervisor:
         return asyncio.run(serving.run())
-    finally:
-        supervisor.close()
 
 
 class Serving:

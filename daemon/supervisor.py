@@ -99,9 +99,18 @@ class Supervisor:
 
     # -- start ----------------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
+    def __enter__(self) -> "Supervisor":
         """Everything before the first cycle. Raises BtswarmError with nothing changed when it may not run here."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, LIVES)  # a stop that comes before the loop is carried out by it
+        # A stop that comes before the loop is carried out by it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, LIVES)
+        self._stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
+        with ExitStack() as undo:
+            undo.callback(self._stack.close)
+            self._open()
+            undo.pop_all()
+        return self
+
+    def _open(self) -> None:
         clock = SystemClock()
         state_root = self.settings.roots.state
         self._stack.enter_context(owned_root(state_root, self.build, clock.now()))
@@ -110,7 +119,9 @@ class Supervisor:
         swarm_id = swarm_identity(state_root)
         memory = remember(state_root, self.settings, self.roster, f"{own_epoch()} {self.build}")
         self.processes = RealProcesses(swarm_id, clock)
+        self._stack.callback(self.processes.close)
         self.box = BlackBox(state_root / BLACK_BOX)
+        self._stack.callback(self.box.close)
         meter = self._stack.enter_context(AlarmMeter(self.box))
         self.host = HostProbe(clock, {"state": state_root, "results": self.settings.roots.results,
                                       "logs": self.settings.roots.logs})  # fmt: skip
@@ -122,7 +133,9 @@ class Supervisor:
             swarm, self.roster, memories, self.facts, self.make_door(self) if self.make_door else None
         )
         swarm.scribe.start()
+        self._stack.callback(swarm.scribe.stop)
         self.host.start()
+        self._stack.callback(self.host.stop)
         swarm.journal.turn(self._moment(("start",)))
         begin(swarm, memory, self.roster)
         if self.settings.swarm_enabled:
@@ -131,12 +144,8 @@ class Supervisor:
         gc.collect()
         gc.freeze()
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Let go of everything; workers stay as they are."""
-        self.host.stop()
-        self.parts.swarm.scribe.stop()
-        self.processes.close()
-        self.box.close()
         self._stack.close()
 
     def _blame(self) -> None:

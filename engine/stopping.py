@@ -56,9 +56,12 @@ def listening(
     # A program started with nohup ignores HUP and goes on doing so.
     wanted = [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN]
     before = {one: signal.signal(one, handle) for one in wanted}
+    # Whoever started us may have blocked them, and what is blocked is inherited: we would run on, deaf.
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
     try:
         yield stop
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for one, handler in before.items():
             signal.signal(one, handler)
 

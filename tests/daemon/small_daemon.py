@@ -12,11 +12,8 @@ from btswarm.tests.daemon.small_agents import roster
 
 def main(argv: list[str]) -> int:
     supervisor = Supervisor(load(Path(argv[0])), discover() if argv[1:] == ["all"] else roster())
-    supervisor.open()
-    try:
+    with supervisor:
         return asyncio.run(supervisor.run())
-    finally:
-        supervisor.close()
 
 
 if __name__ == "__main__":

@@ -168,6 +168,17 @@ def heard() -> Iterator[None]:
         signal.signal(one, handler)
 
 
+def test_signals_that_whoever_started_us_had_blocked_are_heard_and_blocked_again_at_the_end(heard: None) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        with listening(Stop()) as stop:
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.by == "SIGTERM"
+        assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_raises_the_flag_and_the_second_one_calls(number: signal.Signals, heard: None) -> None:
     before, firsts, seconds = signal.getsignal(number), [], []  # type: ignore[var-annotated]
