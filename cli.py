@@ -66,6 +66,11 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+SWARM_BENCHES = {
+    "supervise": Command("daemon.bench.supervise", "how fast and how surely the supervisor repairs, beside others"),
+    "utilisation": Command("daemon.bench.utilisation", "does the swarm hold its CPU target while work is queued?"),
+}
+"""`btswarm bench NAME` of another room than the engine, which does not know them."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,7 +109,10 @@ def _dispatch(arguments: list[str]) -> int:
     if name not in COMMANDS:
         return _unknown(name)
     _refuse_empty(rest)
-    module = importlib.import_module(f".{COMMANDS[name].module}", __package__)
+    chosen = COMMANDS[name]
+    if name == "bench" and rest and rest[0] in SWARM_BENCHES:
+        chosen, rest = SWARM_BENCHES[rest[0]], rest[1:]
+    module = importlib.import_module(f".{chosen.module}", __package__)
     command: Main = module.main
     return int(command(rest))
 

@@ -16,9 +16,13 @@ WHAT = {
 }
 
 
+OF_THE_SWARM = "supervise, utilisation: of the swarm; btswarm bench NAME --help"
+"""The front door takes these elsewhere."""
+
+
 def main(argv: list[str]) -> int:
     """Run one benchmark. 64 refused, 65, 66 as for any command that reads candles, 69 a GPU was asked for."""
-    parser = argparse.ArgumentParser(prog="btswarm bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="btswarm bench", description=__doc__, epilog=OF_THE_SWARM)
     parser.add_argument("what", choices=WHAT, help="; ".join(f"{name}: {text}" for name, text in WHAT.items()))
     what, rest = argv[:1], argv[1:]
     chosen = parser.parse_args(what).what
