@@ -4,37 +4,22 @@
 for the hand to say: verify.py looks again.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..state.errors import BtswarmError
-from ..state.models.actions import (
-    MAX_SPAWNS,
-    EnqueueJobs,
-    HoldSubject,
-    OpenIncident,
-    Order,
-    ReleaseHold,
-    ReplaceJob,
-    SetLanes,
-    SpawnWorker,
-    StartRound,
-    StopWorker,
-)
+from ..state.models.actions import MAX_SPAWNS, Order, SpawnWorker, StopWorker
 from ..state.models.events import Draft
 from ..state.models.facts import Observation
-from ..state.models.names import gpu_lane, is_command, token
-from ..state.models.records import Hold
+from ..state.models.names import is_command, token
 from ..state.models.transitions import EventRefused
-from ..state.plans import digest
 from . import incidents
 from .admission import fits, plus, total
+from .deeds import Answers, Carry, Hand, Plan, Refused, cause_of
 from .endings import Endings
-from .jobs import new_lanes, queued_data, round_jobs, smaller, subject_of_jobs
 from .moment import Moment
 from .ports import CannotSpawn
+from .record_hands import RecordHands
 from .swarm import Swarm
 from .work import JOB, job_file, launch_of
 from .workers.stop import Ladder
@@ -44,42 +29,20 @@ STOPPED_FOR: Final = {"stuck": "stuck", "stopped": "stuck", "fallback": "cpu_fal
                       "twin": "orphan", "orphan": "orphan"}  # fmt: skip
 """Reasons of a stop that are incidents, and their class."""
 OPENS_WAYS: Final = frozenset(("EnqueueJobs", "StartRound", "SetLanes", "Release", "ReplaceJob"))
-Hand = Callable[[Order], None]
 
 
-@dataclass
-class Plan:
-    """What a cycle is going to do. `done`: what became of each order, by its number."""
-
-    moment: Moment
-    spawns: list[str]
-    hands: list[Order]
-    done: dict[int, str]
-    unsettled: bool = False
-    """Whether something was changed that lets more be decided: the next cycle follows at once."""
-
-
-class Refused(Exception):
-    """An order that cannot be carried out as things stand; the agents see that and ask again."""
-
-
-class Executor:
+class Executor(Answers):
     """`hands`: further kinds of action, by kind, carried out in `act`; each verifies itself by an open item."""
 
     def __init__(self, swarm: Swarm, endings: Endings, hands: dict[str, Hand] | None = None) -> None:
-        self._swarm, self._endings = swarm, endings
+        super().__init__(swarm)
+        self._endings = endings
         self.ladder = Ladder(swarm)
         self._hands = hands or {}
-        self._carried: dict[type, Callable[[Order, Any, Observation, Plan], None]] = {
+        self._carried: dict[type, Carry] = {
             SpawnWorker: self._spawn,
             StopWorker: self._stop,
-            ReplaceJob: self._replace,
-            EnqueueJobs: self._enqueue,
-            StartRound: self._start_round,
-            SetLanes: self._set_lanes,
-            HoldSubject: self._hold,
-            ReleaseHold: self._release,
-            OpenIncident: self._open_incident,
+            **RecordHands(swarm).carried(),
         }
 
     def intend(self, observation: Observation, orders: Sequence[Order], moment: Moment) -> Plan:
@@ -129,8 +92,6 @@ class Executor:
         else:
             raise Refused(f"nothing here carries out {order.kind}")
 
-    # -- workers --------------------------------------------------------------------------------------------------
-
     def _spawn(self, order: Order, action: SpawnWorker, observation: Observation, plan: Plan) -> None:
         """The intent of one worker, with everything that recognises it after a crash."""
         swarm, moment = self._swarm, plan.moment
@@ -159,7 +120,9 @@ class Executor:
             "spawn": level - 1.0,
             "opens": self._item(order, moment, worker, incident=self._incident_of(order, action.job)),
         }
-        event = journal.record(Draft("worker.spawning", worker, data, _cause(order), order.agent, outcome=order.reason))
+        event = journal.record(
+            Draft("worker.spawning", worker, data, cause_of(order), order.agent, outcome=order.reason)
+        )
         self._reserved = plus(self._reserved, job.spec.claims)
         self._answer_incident(order, event.seq, action.job)
         plan.spawns.append(worker)
@@ -206,129 +169,3 @@ class Executor:
         extra = {} if record.stop is not None else {"opens": opens}
         seq = self.ladder.begin(action.worker, action.rung, action.reason, plan.moment, **extra)
         self._answer_incident(order, seq, action.worker)
-
-    # -- jobs and lanes -------------------------------------------------------------------------------------------
-
-    def _replace(self, order: Order, action: ReplaceJob, observation: Observation, plan: Plan) -> None:
-        job = self._swarm.journal.jobs.get(action.job)
-        if job is None or job.state != "running" or job.worker in self._swarm.journal.workers:
-            raise Refused(f"{action.job} is not at the end of a worker")
-        by = smaller(job, action.volume)
-        event = self._swarm.journal.record(Draft("job.replaced", job.job, {"by": by}, _cause(order), order.agent))
-        self._settle(order, event.seq, {"replaced_by": by.job, "volume": dict(action.volume)}, action.job)
-
-    def _enqueue(self, order: Order, action: EnqueueJobs, observation: Observation, plan: Plan) -> None:
-        known = self._swarm.journal.jobs
-        new = [job for job in action.jobs if job.job not in known]
-        if not new:
-            raise Refused("they are in the queue already")
-        for data in queued_data(new):
-            self._swarm.journal.record(Draft("job.queued", subject_of_jobs(new), data, _cause(order), order.agent))
-
-    def _start_round(self, order: Order, action: StartRound, observation: Observation, plan: Plan) -> None:
-        """The next pass over the plan: its run, if this is the first, and its jobs."""
-        journal, config = self._swarm.journal, self._swarm.config
-        queue = journal.state.queue
-        sha = self._swarm.desired.plan_sha256 or digest(self._swarm.desired.plan)
-        if action.round <= queue.round and queue.plan_sha256 == sha and queue.jobs:
-            raise Refused(f"round {queue.round} was started already")
-        run = queue.run if queue.run and queue.plan_sha256 == sha else run_id(plan.moment.now)
-        data = {"run": run, "round": action.round, "plan_sha256": sha}
-        event = journal.record(Draft("round.started", f"r{action.round}", data, _cause(order), order.agent))
-        jobs = [
-            job for job in round_jobs(config, action.round, gpu=bool(observation.gpus)) if job.job not in journal.jobs
-        ]
-        for one in queued_data(jobs):
-            journal.record(Draft("job.queued", f"r{action.round}", one, event.seq, order.agent))
-
-    def _set_lanes(self, order: Order, action: SetLanes, observation: Observation, plan: Plan) -> None:
-        """Open or drain lanes until `n` of the kind are open; command lanes are none of it."""
-        journal = self._swarm.journal
-        lanes = journal.lanes
-        same = [one for one in lanes.values() if one.kind == action.kind and one.role != "command"]
-        opened = [one.lane for one in same if one.state == "open"]
-        if action.kind == "gpu" and action.n > len(opened):
-            self._open_devices(order, observation, action.n - len(opened))
-            return
-        if action.n == len(opened):
-            raise Refused(f"{action.n} lanes are open already")
-        data: dict[str, Any] = {
-            "kind": action.kind,
-            "role": "main",
-            "from": len(opened),
-            "to": action.n,
-            "why": order.reason,
-        }
-        if action.n > len(opened):
-            wanted = action.n - len(opened)
-            draining = [one.lane for one in same if one.state == "draining"][:wanted]
-            data["lanes"] = [*draining, *new_lanes(lanes, wanted - len(draining), role="main")]
-            journal.record(Draft("scale.up", action.kind, data, _cause(order), order.agent))
-        else:
-            busy = {record.lane for record in journal.workers.values()}
-            data["lanes"] = sorted(opened, key=lambda one: (one in busy, one))[: len(opened) - action.n]
-            journal.record(Draft("scale.down", action.kind, data, _cause(order), order.agent))
-
-    def _open_devices(self, order: Order, observation: Observation, count: int) -> None:
-        """The first free places on devices: a lane there is bound to the device's UUID."""
-        lanes, slots = self._swarm.journal.lanes, self._swarm.config.lanes.gpu_per_device
-        for gpu in sorted(observation.gpus.values(), key=lambda one: one.index):
-            for slot in range(slots):
-                name = gpu_lane(gpu.index, slot if slots > 1 else None)
-                if count and (name not in lanes or lanes[name].state in ("closed", "draining")):
-                    data = {"kind": "gpu", "role": "main", "gpu_uuid": gpu.uuid}
-                    self._swarm.journal.record(Draft("lane.opened", name, data, _cause(order), order.agent))
-                    count -= 1
-
-    # -- holds and incidents --------------------------------------------------------------------------------------
-
-    def _hold(self, order: Order, action: HoldSubject, observation: Observation, plan: Plan) -> None:
-        hold = Hold(action.reason, action.class_, plan.moment.now, action.until, action.needs)
-        event = self._swarm.journal.record(
-            Draft("hold.set", action.subject, {"hold": hold}, _cause(order), order.agent)
-        )
-        self._settle(order, event.seq, {"held": action.reason}, action.subject)
-
-    def _release(self, order: Order, action: ReleaseHold, observation: Observation, plan: Plan) -> None:
-        data = {"class": action.class_, "why": order.reason}
-        event = self._swarm.journal.record(Draft("hold.released", action.subject, data, _cause(order), order.agent))
-        self._settle(order, event.seq, {"released": action.class_}, action.subject)
-
-    def _open_incident(self, order: Order, action: OpenIncident, observation: Observation, plan: Plan) -> None:
-        incidents.detect(self._swarm.journal, action.class_, action.subject, action.why or order.reason,
-                         cause=_cause(order), evidence=action.evidence or order.evidence, agent=order.agent,
-                         severity=action.severity)  # fmt: skip
-
-    def _item(
-        self, order: Order, moment: Moment, subject: str, *, incident: str = "", due: float | None = None
-    ) -> dict[str, Any]:
-        """An open item: `due` in UTC, like everything that is remembered."""
-        at = due if due is not None else moment.now + max(0.0, order.due - moment.mono)
-        item: dict[str, Any] = {"action": order.kind, "subject": subject, "done_when": order.done_when, "due": at,
-                                "agent": order.agent}  # fmt: skip
-        return {**item, "incident": incident} if incident else item
-
-    def _incident_of(self, order: Order, *subjects: str) -> str:
-        """The open incident that an order answers: one it names as evidence, or the oldest about its subject."""
-        open_ = self._swarm.journal.state.control.incidents
-        named = [f"i{one}" for one in order.evidence if f"i{one}" in open_]
-        about = sorted(incidents.about(self._swarm.journal, order.subject, *subjects), key=lambda one: one.since)
-        return next(iter(named), about[0].incident if about else "")
-
-    def _answer_incident(self, order: Order, cause: int | None, *subjects: str) -> None:
-        if name := self._incident_of(order, *subjects):
-            incidents.executed(self._swarm.journal, name, order.kind, cause)
-
-    def _settle(self, order: Order, cause: int, seen: dict[str, Any], *subjects: str) -> None:
-        if name := self._incident_of(order, *subjects):
-            incidents.settle(self._swarm.journal, name, order.kind, seen, cause)
-
-
-def run_id(now: float) -> str:
-    """`bt-YYYYMMDD_HHMMSSZ`."""
-    return datetime.fromtimestamp(now, UTC).strftime("bt-%Y%m%d_%H%M%SZ")
-
-
-def _cause(order: Order) -> int | None:
-    """The event that an order follows from: the newest it names."""
-    return max((one for one in order.evidence if isinstance(one, int)), default=None)

@@ -11,7 +11,7 @@ from ..state.errors import StorageBroken
 from ..state.models.actions import Order, RestoreState, RewriteState
 from ..state.models.events import Draft
 from . import incidents
-from .executor import Hand
+from .deeds import Hand
 from .swarm import Swarm
 
 BALLAST: Final = "ballast"

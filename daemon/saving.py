@@ -19,7 +19,7 @@ from ..state.models.state_files import (
     agent_file,
 )
 from .council import Council
-from .executor import Plan
+from .deeds import Plan
 from .moment import Moment
 from .swarm import Swarm
 

@@ -1,0 +1,132 @@
+"""Hands for what is in the records only: jobs, rounds, lanes, holds and incidents. They are done once they are said."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ..state.models.actions import (
+    EnqueueJobs,
+    HoldSubject,
+    OpenIncident,
+    Order,
+    ReleaseHold,
+    ReplaceJob,
+    SetLanes,
+    StartRound,
+)
+from ..state.models.events import Draft
+from ..state.models.facts import Observation
+from ..state.models.names import gpu_lane
+from ..state.models.records import Hold
+from ..state.plans import digest
+from . import incidents
+from .deeds import Answers, Carry, Plan, Refused, cause_of
+from .jobs import new_lanes, queued_data, round_jobs, smaller, subject_of_jobs
+
+
+class RecordHands(Answers):
+    """Each writes one event, or a few that belong together."""
+
+    def carried(self) -> dict[type, Carry]:
+        """By type of action."""
+        return {
+            ReplaceJob: self._replace,
+            EnqueueJobs: self._enqueue,
+            StartRound: self._start_round,
+            SetLanes: self._set_lanes,
+            HoldSubject: self._hold,
+            ReleaseHold: self._release,
+            OpenIncident: self._open_incident,
+        }
+
+    def _replace(self, order: Order, action: ReplaceJob, observation: Observation, plan: Plan) -> None:
+        job = self._swarm.journal.jobs.get(action.job)
+        if job is None or job.state != "running" or job.worker in self._swarm.journal.workers:
+            raise Refused(f"{action.job} is not at the end of a worker")
+        by = smaller(job, action.volume)
+        event = self._swarm.journal.record(Draft("job.replaced", job.job, {"by": by}, cause_of(order), order.agent))
+        self._settle(order, event.seq, {"replaced_by": by.job, "volume": dict(action.volume)}, action.job)
+
+    def _enqueue(self, order: Order, action: EnqueueJobs, observation: Observation, plan: Plan) -> None:
+        known = self._swarm.journal.jobs
+        new = [job for job in action.jobs if job.job not in known]
+        if not new:
+            raise Refused("they are in the queue already")
+        for data in queued_data(new):
+            self._swarm.journal.record(Draft("job.queued", subject_of_jobs(new), data, cause_of(order), order.agent))
+
+    def _start_round(self, order: Order, action: StartRound, observation: Observation, plan: Plan) -> None:
+        """The next pass over the plan: its run, if this is the first, and its jobs."""
+        journal, config = self._swarm.journal, self._swarm.config
+        queue = journal.state.queue
+        sha = self._swarm.desired.plan_sha256 or digest(self._swarm.desired.plan)
+        if action.round <= queue.round and queue.plan_sha256 == sha and queue.jobs:
+            raise Refused(f"round {queue.round} was started already")
+        run = queue.run if queue.run and queue.plan_sha256 == sha else run_id(plan.moment.now)
+        data = {"run": run, "round": action.round, "plan_sha256": sha}
+        event = journal.record(Draft("round.started", f"r{action.round}", data, cause_of(order), order.agent))
+        jobs = [
+            job for job in round_jobs(config, action.round, gpu=bool(observation.gpus)) if job.job not in journal.jobs
+        ]
+        for one in queued_data(jobs):
+            journal.record(Draft("job.queued", f"r{action.round}", one, event.seq, order.agent))
+
+    def _set_lanes(self, order: Order, action: SetLanes, observation: Observation, plan: Plan) -> None:
+        """Open or drain lanes until `n` of the kind are open; command lanes are none of it."""
+        journal = self._swarm.journal
+        lanes = journal.lanes
+        same = [one for one in lanes.values() if one.kind == action.kind and one.role != "command"]
+        opened = [one.lane for one in same if one.state == "open"]
+        if action.kind == "gpu" and action.n > len(opened):
+            self._open_devices(order, observation, action.n - len(opened))
+            return
+        if action.n == len(opened):
+            raise Refused(f"{action.n} lanes are open already")
+        data: dict[str, Any] = {
+            "kind": action.kind,
+            "role": "main",
+            "from": len(opened),
+            "to": action.n,
+            "why": order.reason,
+        }
+        if action.n > len(opened):
+            wanted = action.n - len(opened)
+            draining = [one.lane for one in same if one.state == "draining"][:wanted]
+            data["lanes"] = [*draining, *new_lanes(lanes, wanted - len(draining), role="main")]
+            journal.record(Draft("scale.up", action.kind, data, cause_of(order), order.agent))
+        else:
+            busy = {record.lane for record in journal.workers.values()}
+            data["lanes"] = sorted(opened, key=lambda one: (one in busy, one))[: len(opened) - action.n]
+            journal.record(Draft("scale.down", action.kind, data, cause_of(order), order.agent))
+
+    def _open_devices(self, order: Order, observation: Observation, count: int) -> None:
+        """The first free places on devices: a lane there is bound to the device's UUID."""
+        lanes, slots = self._swarm.journal.lanes, self._swarm.config.lanes.gpu_per_device
+        for gpu in sorted(observation.gpus.values(), key=lambda one: one.index):
+            for slot in range(slots):
+                name = gpu_lane(gpu.index, slot if slots > 1 else None)
+                if count and (name not in lanes or lanes[name].state in ("closed", "draining")):
+                    data = {"kind": "gpu", "role": "main", "gpu_uuid": gpu.uuid}
+                    self._swarm.journal.record(Draft("lane.opened", name, data, cause_of(order), order.agent))
+                    count -= 1
+
+    def _hold(self, order: Order, action: HoldSubject, observation: Observation, plan: Plan) -> None:
+        hold = Hold(action.reason, action.class_, plan.moment.now, action.until, action.needs)
+        event = self._swarm.journal.record(
+            Draft("hold.set", action.subject, {"hold": hold}, cause_of(order), order.agent)
+        )
+        self._settle(order, event.seq, {"held": action.reason}, action.subject)
+
+    def _release(self, order: Order, action: ReleaseHold, observation: Observation, plan: Plan) -> None:
+        data = {"class": action.class_, "why": order.reason}
+        event = self._swarm.journal.record(Draft("hold.released", action.subject, data, cause_of(order), order.agent))
+        self._settle(order, event.seq, {"released": action.class_}, action.subject)
+
+    def _open_incident(self, order: Order, action: OpenIncident, observation: Observation, plan: Plan) -> None:
+        incidents.detect(self._swarm.journal, action.class_, action.subject, action.why or order.reason,
+                         cause=cause_of(order), evidence=action.evidence or order.evidence, agent=order.agent,
+                         severity=action.severity)  # fmt: skip
+
+
+def run_id(now: float) -> str:
+    """`bt-YYYYMMDD_HHMMSSZ`."""
+    return datetime.fromtimestamp(now, UTC).strftime("bt-%Y%m%d_%H%M%SZ")
