@@ -1,17 +1,13 @@
-"""Which device screens, and how many cores there are to use.
-
-`--engine` and `--gpu` are two ways to say the same; together they may not contradict each other.
-"""
+"""Which device screens, and how many cores there are to use."""
 
 import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..state.engines import CPU, gpu_missing, wanted
 from ..state.errors import BadConfig, GpuUnavailable
 
-ENGINES = ("auto", "cpu", "gpu")
-CPU = -1
 OVERSUBSCRIPTION = 4  # threads or processes per core; beyond it a host only swaps, and one slip of a digit ends it
 LEAST_PARALLEL = 8
 
@@ -30,27 +26,15 @@ def resolve(engine: str = "auto", gpu: int | None = None) -> Backend:
 
     Raises BadConfig for a contradiction, GpuUnavailable when a GPU is asked for and none can be used.
     """
-    if engine not in ENGINES:
-        raise BadConfig(f"--engine {engine!r} is unknown", fix=f"choose one of {', '.join(ENGINES)}")
-    if gpu is not None and gpu < CPU:
-        raise BadConfig(f"--gpu {gpu} is no device", fix="give its number from 0 on, or -1 for the CPU")
-    if engine == "gpu" and gpu == CPU:
-        raise BadConfig("--engine gpu and --gpu -1 contradict each other", fix="leave one of them out")
-    if engine == "cpu" and gpu is not None and gpu > CPU:
-        raise BadConfig(f"--engine cpu and --gpu {gpu} contradict each other", fix="leave one of them out")
-    if engine == "cpu" or gpu == CPU:
+    asked = wanted(engine, gpu)
+    if asked == "cpu":
         return Backend("cpu", CPU)
     reason = gpu_missing()
     if not reason:
         return Backend("gpu", gpu or 0)
-    if engine == "gpu" or gpu is not None:
+    if asked == "gpu":
         raise GpuUnavailable(f"GPU {gpu or 0} cannot be used: {reason}", fix="use --engine cpu, or --gpu -1")
     return Backend("cpu", CPU, f"--engine auto: screening on the CPU, because {reason}")
-
-
-def gpu_missing() -> str:
-    """Why no GPU can screen; empty if one can."""
-    return "this version has no GPU screen"
 
 
 def cores(root: Path = Path("/")) -> int:

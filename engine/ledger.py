@@ -16,7 +16,7 @@ import orjson
 
 from ..state.ledger_file import LedgerFile
 from ..state.models.ledger import Entry
-from .bars import Bars
+from .bars import DAY_MS, Bars
 from .split import Days, Split
 from .strategies.mtf_ema import NAME as STRATEGY
 from .strategies.mtf_ema import Space
@@ -137,14 +137,15 @@ def candidate_of(params: dict[str, Any], leverage: float) -> str:
 def search_name(entries: list[Entry], bars: Bars, cut: Split, space: Space) -> str:
     """`symbol/mode/strategy:space/first training day` of the search that goes on here, or of a new one.
 
-    It goes on when its training bars are found unchanged in `bars` up to the end of the training days: bars were
-    appended, even if the window moved with them. Bars that differ make another search, numbered after `#`.
+    It goes on when its training bars are found unchanged in `bars` and those of `cut` are these with bars appended,
+    even if the window moved on with them; of several, the one that searched most bars. A window that begins earlier,
+    or is shorter, is another search, and so are bars that differ; a name that is taken is numbered after `#`.
     """
     family = f"{bars.symbol}/{space.mode}/{STRATEGY}:{space.sha256[:16]}/"
-    stop = cut.train_to
     seen: dict[tuple[int, int], str] = {}
-    for entry in reversed(entries):
-        if entry.kind == "search" and entry.search.startswith(family) and _is_prefix(entry, bars, stop, seen):
+    own = [entry for entry in reversed(entries) if entry.kind == "search" and entry.search.startswith(family)]
+    for entry in sorted(own, key=lambda one: -(one.data_rows or 0)):
+        if _goes_on(entry, bars, cut, seen):
             return entry.search
     taken = {entry.search for entry in entries}
     name = first = family + cut.train.first_iso
@@ -155,13 +156,19 @@ def search_name(entries: list[Entry], bars: Bars, cut: Split, space: Space) -> s
     return name
 
 
-def _is_prefix(entry: Entry, bars: Bars, stop_ms: int, seen: dict[tuple[int, int], str]) -> bool:
-    """Whether the entry's training bars stand in `bars`, each as it was, before `stop_ms`."""
+def _goes_on(entry: Entry, bars: Bars, cut: Split, seen: dict[tuple[int, int], str]) -> bool:
+    """Whether the entry's training bars stand in `bars`, each as it was, and `cut` trains no earlier and no shorter."""
     if entry.data_from is None or entry.data_rows is None:
         return False
     start = int(bars.time.searchsorted(entry.data_from))
     end = start + entry.data_rows
-    if end > len(bars) or bars.time[start] != entry.data_from or bars.time[end - 1] >= stop_ms:
+    first, stop = bars.time.searchsorted([cut.train.from_ms, cut.train.to_ms])
+    if start > first or end > stop or bars.time[start] != entry.data_from:
+        return False
+    # In days, not bars: a gap among the new ones makes them no shorter.
+    moved = cut.train.first - bars.time[start] // DAY_MS
+    appended = cut.train.stop - 1 - bars.time[end - 1] // DAY_MS
+    if moved > appended:
         return False
     if (start, end) not in seen:
         seen[start, end] = bars.slice(start, end).sha256

@@ -76,6 +76,7 @@ def run_stage(job: Job, bars: Bars, report: Reporter, **options: Any) -> list[Pa
     if not spec.searches:
         return run(job, bars, report, **options)
     cut = split_for(bars, job.train_from, job.train_to)
+    mtf_ema.space_for(job.mode, job.space).refuse_misfits(bars.base_minutes)  # what is refused was not searched
     enter_search(job, bars, cut)
     return run(job, cut.training(bars), report, **options)
 

@@ -4,6 +4,7 @@ Notation: T bars, W windows of one timeframe. A window of `tf` minutes starts at
 1970-01-01 UTC and exists if it holds at least one bar. It is known at the first bar that closes at or after its end.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,11 @@ class Windows:
     def newest(self, bars: int) -> Ints:
         """int64 [T]: the newest window known at each bar, -1 before the first."""
         return np.searchsorted(self.known, np.arange(bars), side="right") - 1
+
+
+def misfits(timeframes: Iterable[int], base_minutes: int) -> list[int]:
+    """Those that are no multiple of the bars' own minutes, each once, ascending."""
+    return sorted({tf for tf in timeframes if tf % base_minutes != 0})
 
 
 def windows(bars: Bars, tf_minutes: int) -> Windows:

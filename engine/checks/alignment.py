@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...state.models.preflight import Check
 from ..bars import MINUTE_MS, Bars, Ints
 from ..indicators import ema
-from ..timeframes import Windows, windows
+from ..timeframes import Windows, misfits, windows
 
 CUTS = 16
 PLANT_CUTS = 4
@@ -66,9 +66,12 @@ def alignment_check(bars: Bars, timeframes: Sequence[int], seed: int = 0, build:
 
     The figure is how many of the three planted look-aheads were caught in every timeframe.
     """
-    usable = [tf for tf in timeframes if tf % bars.base_minutes == 0 and tf > bars.base_minutes]
-    if not usable:
-        return _check("fail", 0, f"no timeframe is a multiple of the {bars.base_minutes} minutes of the bars", usable)
+    off = misfits(timeframes, bars.base_minutes)
+    usable = [tf for tf in timeframes if tf not in off and tf > bars.base_minutes]
+    if off or not usable:
+        names = _minutes(off) if off else "every timeframe"
+        return _misfit(f"{names}: {'no multiple of' if off else 'not above'} the {bars.base_minutes} min of the bars",
+                       bars.base_minutes, usable)  # fmt: skip
     places = {tf: _places(bars, tf, np.random.default_rng([seed, len(bars), tf])) for tf in usable}
     wrong = {tf: _contradictions(build, bars, tf, places[tf], CUTS) for tf in usable}
     caught = {
@@ -95,8 +98,15 @@ def alignment_check(bars: Bars, timeframes: Sequence[int], seed: int = 0, build:
     return _check("pass", complete, message, usable)
 
 
-def _check(status: str, caught: int, message: str, usable: Sequence[int], contradictions: int = 0) -> Check:
-    fix = "" if status == "pass" else "use more data; if that does not help, this version must not be trusted on it"
+def _misfit(message: str, base_minutes: int, usable: Sequence[int]) -> Check:
+    fix = f"choose multiples of {base_minutes} min in [space.<mode>] fast_tf and slow_tf, or use finer candles"
+    return _check("fail", 0, message, usable, fix=fix)
+
+
+def _check(
+    status: str, caught: int, message: str, usable: Sequence[int], contradictions: int = 0,
+    fix: str = "use more data; if that does not help, this version must not be trusted on it",
+) -> Check:  # fmt: skip
     return Check.model_validate(
         {
             "name": "timeframes",
@@ -105,7 +115,7 @@ def _check(status: str, caught: int, message: str, usable: Sequence[int], contra
             "limit": len(PLANTS),
             "unit": "plants",
             "message": message,
-            "fix": fix,
+            "fix": "" if status == "pass" else fix,
             "detail": {"timeframes": list(usable), "contradictions": contradictions},
         }
     )

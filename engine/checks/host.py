@@ -6,10 +6,11 @@ from pathlib import Path
 
 import psutil
 
+from ...state.engines import gpu_missing
 from ...state.errors import BadData, GpuUnavailable
 from ...state.models.config import MIN_TRADES
 from ...state.models.preflight import Check
-from ..backend import gpu_missing, resolve
+from ..backend import resolve
 from ..bars import MINUTE_MS, Bars
 from ..costs import Costs
 from ..kernels import exact

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..backend import ENGINES
+from ...state.engines import ENGINES
 from .shared import add_config, add_json
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...state.errors import BadConfig
+from ..timeframes import misfits
 from . import api
 from .api import Combos, Direction
 
@@ -67,6 +68,16 @@ class Space(BaseModel):
         """Hash of everything that decides which points exist and how they are judged."""
         body = {"strategy": NAME, **self.model_dump(mode="json")}
         return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def refuse_misfits(self, base_minutes: int) -> None:
+        """Raise BadConfig when a timeframe is no multiple of the bars' own."""
+        off = misfits((*self.fast_tf, *self.slow_tf), base_minutes)
+        if off:
+            raise BadConfig(
+                f"timeframe {', '.join(map(str, off))} of {self.mode} is no multiple of the data's "
+                f"{base_minutes} minutes",
+                fix=f"choose multiples of {base_minutes} in [space.{self.mode}], or finer candles",
+            )
 
     def series(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """The (timeframe, period) pairs of the fast bank and of the slow bank."""

@@ -80,6 +80,39 @@ def test_fewer_bars_than_before_do_not_pass_for_their_continuation(ledger: Ledge
     assert enter(ledger, 420) != enter(ledger, 400)
 
 
+@pytest.mark.parametrize("order", [(300, 200), (200, 300)])
+def test_windows_of_different_length_on_the_same_bars_are_different_searches_in_any_order(
+    ledger: Ledger, order: tuple[int, int]
+) -> None:
+    bars, _ = market(600)
+    cuts = {days: split(bars, train_days=days) for days in (200, 300)}
+    names = {}
+    for days in (*order, *order):
+        names[days] = ledger.enter_search(bars, cuts[days], SPACE, stage="prescreen", seed=0, volume=1000).search
+    assert names[200].endswith(cuts[200].train.first_iso)
+    assert names[300].endswith(cuts[300].train.first_iso)
+    assert len(ledger.entries()) == 2
+
+
+def test_of_several_searches_that_go_on_the_one_that_saw_most_bars_does(ledger: Ledger) -> None:
+    bars, _ = market(700)
+    for days in (300, 200):
+        cut = split(bars, train_days=days)
+        ledger.enter_search(bars, cut, SPACE, stage="prescreen", seed=0, volume=1000)
+    longer, cut = market(1000)[0], split(market(1000)[0], train_days=310)
+    assert ledger.search(longer, cut, SPACE).endswith(split(bars, train_days=300).train.first_iso)
+
+
+def test_a_gap_among_the_appended_bars_makes_the_window_no_shorter(ledger: Ledger) -> None:
+    first = enter(ledger, 1000)
+    bars, _ = market(1040)
+    day = (bars.time - bars.time[0]) // 86_400_000
+    keep = (day < 830) | (day >= 833)
+    rows = (getattr(bars, name)[keep] for name in ("time", "open", "high", "low", "close", "volume"))
+    gapped = Bars(bars.symbol, bars.base_ms, *rows)
+    assert ledger.search(gapped, split(gapped), SPACE) == first
+
+
 def test_another_mode_or_space_is_another_search(ledger: Ledger) -> None:
     wider = SPACE.model_copy(update={"stop_loss": (100, 700)})
     names = [enter(ledger), enter(ledger, space=DEFAULTS["aggressive"]), enter(ledger, space=wider)]

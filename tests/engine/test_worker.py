@@ -129,6 +129,7 @@ def test_a_job_that_ends_well_leaves_its_artifact_its_progress_and_its_last_word
         ({"kind": "command", "argv": ["true"]}, 64, "bad_config", "names no stage"),
         ({"mode": "reckless"}, 64, "bad_config", "reckless"),
         ({"inputs": {"data": "/nowhere/SOLUSDT-5m.csv"}}, 66, "input_gone", "/nowhere"),
+        ({"space": {"fast_tf": [7, 15]}}, 64, "bad_config", "7 of balanced is no multiple"),
         ({"gpu": 0}, 69, "gpu_lost", "GPU"),
         ({"out_dir": "/proc/no/such"}, 73, "cannot_write", "/proc/no"),
     ],
@@ -151,6 +152,12 @@ def test_each_refusal_has_its_code_and_class(
     assert said in err
     assert "Traceback" not in err
     assert not (tmp_path / "out" / PHASE0).exists()
+
+
+def test_a_space_that_does_not_fit_the_candles_was_not_searched(tmp_path: Path, data: Path, here: None) -> None:
+    job = prescreen(tmp_path, data).model_dump() | {"space": {"slow_tf": [61]}, "ledger": str(tmp_path / "book.jsonl")}
+    assert ended_here(job_file(tmp_path, job)).code == 64
+    assert not (tmp_path / "book.jsonl").exists()
 
 
 def test_a_job_file_that_is_missing_or_no_job_is_refused(tmp_path: Path, here: None) -> None:

@@ -86,10 +86,16 @@ def test_a_market_that_never_moves_cannot_prove_the_shifted_origin(bars: Bars) -
     assert (check.status, check.figure) == ("fail", 2)
 
 
-def test_timeframes_that_do_not_fit_the_base_are_left_out_and_none_left_fails() -> None:
+def test_timeframes_that_do_not_fit_the_base_fail_by_name_with_what_to_do() -> None:
     hourly = walk(days=60, minutes=60)
-    assert alignment_check(hourly, TIMEFRAMES).detail["timeframes"] == [120, 240, 360]
-    assert alignment_check(hourly, [15, 60]).status == "fail"
+    assert alignment_check(hourly, [60, 120]).detail["timeframes"] == [120]
+    for asked in (TIMEFRAMES, [15, 60]):
+        check = alignment_check(hourly, asked)
+        assert check.status == "fail"
+        assert "15" in check.message
+        assert "no multiple of the 60 min" in check.message
+        assert "multiples of 60 min" in check.fix
+    assert "not above" in alignment_check(hourly, [60]).message
 
 
 def test_the_same_seed_looks_at_the_same_places(bars: Bars) -> None:
