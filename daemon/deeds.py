@@ -55,6 +55,11 @@ class Answers:
         about = sorted(incidents.about(self._swarm.journal, order.subject, *subjects), key=lambda one: one.since)
         return next(iter(named), about[0].incident if about else "")
 
+    def _cause(self, order: Order, *subjects: str) -> int | None:
+        """What the deed follows from: the newest event of the incident that it answers, else the newest it names."""
+        known = self._swarm.journal.state.control.incidents.get(self._incident_of(order, *subjects))
+        return known.seq if known else cause_of(order)
+
     def _answer_incident(self, order: Order, cause: int | None, *subjects: str) -> None:
         if name := self._incident_of(order, *subjects):
             incidents.executed(self._swarm.journal, name, order.kind, cause)

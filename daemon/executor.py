@@ -15,7 +15,7 @@ from ..state.models.names import is_command, token
 from ..state.models.transitions import EventRefused
 from . import incidents
 from .admission import fits, plus, total
-from .deeds import Answers, Carry, Hand, Plan, Refused, cause_of
+from .deeds import Answers, Carry, Hand, Plan, Refused
 from .endings import Endings
 from .moment import Moment
 from .ports import CannotSpawn
@@ -121,7 +121,7 @@ class Executor(Answers):
             "opens": self._item(order, moment, worker, incident=self._incident_of(order, action.job)),
         }
         event = journal.record(
-            Draft("worker.spawning", worker, data, cause_of(order), order.agent, outcome=order.reason)
+            Draft("worker.spawning", worker, data, self._cause(order, action.job), order.agent, outcome=order.reason)
         )
         self._reserved = plus(self._reserved, job.spec.claims)
         self._answer_incident(order, event.seq, action.job)
@@ -167,5 +167,6 @@ class Executor(Answers):
         ladder_s = sum(self.ladder.grace_s(action.worker, rung) for rung in range(action.rung, 4))
         opens = self._item(order, plan.moment, action.worker, incident=name, due=plan.moment.now + ladder_s)
         extra = {} if record.stop is not None else {"opens": opens}
-        seq = self.ladder.begin(action.worker, action.rung, action.reason, plan.moment, **extra)
+        cause = self._cause(order, action.worker)
+        seq = self.ladder.begin(action.worker, action.rung, action.reason, plan.moment, cause, **extra)
         self._answer_incident(order, seq, action.worker)

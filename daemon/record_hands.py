@@ -20,7 +20,7 @@ from ..state.models.records import Hold
 from ..state.plans import digest
 from . import incidents
 from .deeds import Answers, Carry, Plan, Refused, cause_of
-from .jobs import new_lanes, queued_data, round_jobs, smaller, subject_of_jobs
+from .jobs import new_lanes, queued_data, smaller, subject_of_jobs
 
 
 class RecordHands(Answers):
@@ -43,7 +43,8 @@ class RecordHands(Answers):
         if job is None or job.state != "running" or job.worker in self._swarm.journal.workers:
             raise Refused(f"{action.job} is not at the end of a worker")
         by = smaller(job, action.volume)
-        event = self._swarm.journal.record(Draft("job.replaced", job.job, {"by": by}, cause_of(order), order.agent))
+        cause = self._cause(order, action.job)
+        event = self._swarm.journal.record(Draft("job.replaced", job.job, {"by": by}, cause, order.agent))
         self._settle(order, event.seq, {"replaced_by": by.job, "volume": dict(action.volume)}, action.job)
 
     def _enqueue(self, order: Order, action: EnqueueJobs, observation: Observation, plan: Plan) -> None:
@@ -55,20 +56,15 @@ class RecordHands(Answers):
             self._swarm.journal.record(Draft("job.queued", subject_of_jobs(new), data, cause_of(order), order.agent))
 
     def _start_round(self, order: Order, action: StartRound, observation: Observation, plan: Plan) -> None:
-        """The next pass over the plan: its run, if this is the first, and its jobs."""
-        journal, config = self._swarm.journal, self._swarm.config
+        """The next pass over the plan, and its run if this is the first. An order of their own queues its jobs."""
+        journal = self._swarm.journal
         queue = journal.state.queue
         sha = self._swarm.desired.plan_sha256 or digest(self._swarm.desired.plan)
         if action.round <= queue.round and queue.plan_sha256 == sha and queue.jobs:
             raise Refused(f"round {queue.round} was started already")
         run = queue.run if queue.run and queue.plan_sha256 == sha else run_id(plan.moment.now)
         data = {"run": run, "round": action.round, "plan_sha256": sha}
-        event = journal.record(Draft("round.started", f"r{action.round}", data, cause_of(order), order.agent))
-        jobs = [
-            job for job in round_jobs(config, action.round, gpu=bool(observation.gpus)) if job.job not in journal.jobs
-        ]
-        for one in queued_data(jobs):
-            journal.record(Draft("job.queued", f"r{action.round}", one, event.seq, order.agent))
+        journal.record(Draft("round.started", f"r{action.round}", data, cause_of(order), order.agent))
 
     def _set_lanes(self, order: Order, action: SetLanes, observation: Observation, plan: Plan) -> None:
         """Open or drain lanes until `n` of the kind are open; command lanes are none of it."""
@@ -112,13 +108,14 @@ class RecordHands(Answers):
     def _hold(self, order: Order, action: HoldSubject, observation: Observation, plan: Plan) -> None:
         hold = Hold(action.reason, action.class_, plan.moment.now, action.until, action.needs)
         event = self._swarm.journal.record(
-            Draft("hold.set", action.subject, {"hold": hold}, cause_of(order), order.agent)
+            Draft("hold.set", action.subject, {"hold": hold}, self._cause(order, action.subject), order.agent)
         )
         self._settle(order, event.seq, {"held": action.reason}, action.subject)
 
     def _release(self, order: Order, action: ReleaseHold, observation: Observation, plan: Plan) -> None:
         data = {"class": action.class_, "why": order.reason}
-        event = self._swarm.journal.record(Draft("hold.released", action.subject, data, cause_of(order), order.agent))
+        cause = self._cause(order, action.subject)
+        event = self._swarm.journal.record(Draft("hold.released", action.subject, data, cause, order.agent))
         self._settle(order, event.seq, {"released": action.class_}, action.subject)
 
     def _open_incident(self, order: Order, action: OpenIncident, observation: Observation, plan: Plan) -> None:

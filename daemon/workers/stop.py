@@ -38,12 +38,14 @@ class Ladder:
             return INT_S
         return GPU_KILL_S if lane_kind(worker) == "gpu" else KILL_S
 
-    def begin(self, worker: str, rung: Rung, reason: str, moment: Moment, **data: object) -> int:
+    def begin(
+        self, worker: str, rung: Rung, reason: str, moment: Moment, cause: int | None = None, **data: object
+    ) -> int:
         """Say that a rung begins; the signal follows in `act`. The seq of the event."""
         due = moment.now + self.grace_s(worker, rung)
         said = {"rung": rung, "reason": reason, "due": due, **data}
         self._due[worker] = moment.mono + self.grace_s(worker, rung)
-        return self._swarm.journal.record(Draft("worker.stopping", worker, said, outcome=f"rung {rung}")).seq
+        return self._swarm.journal.record(Draft("worker.stopping", worker, said, cause, outcome=f"rung {rung}")).seq
 
     def climb(self, moment: Moment) -> None:
         """Who has not gone in time is taken one rung higher; who does not die of KILL is given up."""
