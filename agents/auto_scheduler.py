@@ -111,11 +111,17 @@ def _chain(observation: Observation, number: int, chain: Chain, parts: int) -> I
     for stage in PRIORITY:
         names = [""] if stage != "optimize" or parts == 1 else [str(part) for part in range(parts)]
         jobs = [engine_job(number, chain.symbol, chain.mode, stage, name) for name in names]
-        gpu = stage == "prescreen" and bool(observation.gpus)
+        gpu = stage == "prescreen" and _on_gpu(observation)
         for job in jobs:
             spec = _spec(observation, chain, stage, job, gpu=gpu)
             yield NewJob(job, spec, PRIORITY[stage], before)
         before = tuple(jobs)
+
+
+def _on_gpu(observation: Observation) -> bool:
+    """A plan that names an engine is never given the other."""
+    engine = observation.swarm.config.plan.engine
+    return engine == "gpu" or (engine == "auto" and bool(observation.gpus))
 
 
 def _spec(observation: Observation, chain: Chain, stage: str, job: str, *, gpu: bool) -> JobSpec:
@@ -138,7 +144,7 @@ def _fill(observation: Observation, wanted: Sequence[Chain]) -> list[Proposal]:
         return []
     queued = startables(observation)
     new: list[NewJob] = []
-    for kind in KINDS:
+    for kind in KINDS if _on_gpu(observation) else KINDS[:1]:
         waiting = sum(job.spec.gpu == (kind == "gpu") and job.spec.lane_role != "command" for job in queued)
         idle = len(free_lanes(observation, kind)) - waiting
         new += _filling(observation, ready, min(idle, FILL_BATCH - len(new)), kind, len(new))

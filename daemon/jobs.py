@@ -3,7 +3,6 @@
 Pure functions from records to the data of events; the journal makes them so.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -11,50 +10,15 @@ from typing import Any, Final
 from ..state.models.actions import NewJob
 from ..state.models.config import CommandJob, Config
 from ..state.models.events import MAX_LINE
-from ..state.models.names import COMMANDS, STAGES, command_job, cpu_lane, engine_job, is_command, parse_job, parse_lane
+from ..state.models.names import COMMANDS, command_job, cpu_lane, engine_job, is_command, parse_job, parse_lane
 from ..state.models.records import ClaimsRecord, JobRecord, JobSpec, LaneRecord
 from ..state.models.transitions import ENDED_JOBS
 from ..state.wire import encode
 
-PRIORITIES: Final = {stage: 10 * (n + 1) for n, stage in enumerate(STAGES)}
-"""Later stages first: what is nearly finished is finished."""
 CLOSING: Final = frozenset(("preflight", "optimize", "validate"))
 """Stages whose failure for good closes this symbol and mode for the round."""
 ROOM: Final = MAX_LINE - 600
 """Bytes of new jobs in one event."""
-SEED_BITS: Final = 31
-
-
-def round_jobs(config: Config, round_: int, *, gpu: bool) -> list[NewJob]:
-    """The jobs of one pass over the plan: for each symbol and mode every stage after the one before. `gpu`: there is
-    one, so prescreens ask for it."""
-    jobs = []
-    for symbol in config.plan.symbols:
-        for mode in config.plan.modes:
-            before: tuple[str, ...] = ()
-            for stage in STAGES:
-                name = engine_job(round_, market_name(symbol), mode, stage)
-                spec = _spec(config, name, stage, symbol, mode, gpu=gpu and stage == "prescreen")
-                jobs.append(NewJob(name, spec, PRIORITIES[stage], before))
-                before = (name,)
-    return jobs
-
-
-def _spec(config: Config, name: str, stage: str, symbol: str, mode: str, *, gpu: bool) -> JobSpec:
-    claims = ClaimsRecord(cpus=float(config.lanes.threads))
-    return JobSpec(stage=stage, symbol=symbol, mode=mode, gpu=gpu, seed=seed_of(name), claims=claims)
-
-
-def market_name(symbol: str) -> str:
-    """A symbol as it stands in names of jobs and folders."""
-    return symbol.replace("/", "").replace(":", "-")
-
-
-def seed_of(name: str) -> int:
-    """The same for the same round, symbol and mode: a relaunched stage goes on with what it began."""
-    job = parse_job(name)
-    text = f"{job.round}/{job.symbol}/{job.mode}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> (32 - SEED_BITS)
 
 
 def in_lines(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:

@@ -51,7 +51,7 @@ def _engine_part(swarm: Swarm, job: JobRecord, worker: str) -> dict[str, object]
     volume = {**config.volume.model_dump(exclude={"fill_combos_max"}), **spec.volume}
     return {
         "stage": spec.stage,
-        "symbol": name.symbol if config.plan.data_path != SYNTHETIC else spec.symbol,
+        "symbol": spec.symbol,
         "mode": spec.mode,
         "inputs": Inputs(
             data=config.plan.data_path or SYNTHETIC,

@@ -1,14 +1,11 @@
 """A round: which symbols and modes it has, which of its jobs are open, and what keeps one from going on."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from ...state.models.config import SYNTHETIC, Config
 from ...state.models.facts import JobView, Observation
 from ...state.models.transitions import ENDED_JOBS
-
-SYNTHETIC_SYMBOL: Final = "SYNTH"
-"""What the engine calls its invented market."""
+from ...state.symbols import canonical, synthetic_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +17,10 @@ class Chain:
 
 
 def chains(config: Config) -> list[Chain]:
-    """Of the plan in force."""
-    symbols = config.plan.symbols or ((SYNTHETIC_SYMBOL,) if config.plan.data_path == SYNTHETIC else ())
+    """Of the plan in force, its markets in their one form."""
+    symbols = [canonical(symbol) for symbol in config.plan.symbols]
+    if config.plan.data_path == SYNTHETIC:
+        symbols = [synthetic_name(symbol) for symbol in symbols] or [synthetic_name(None)]
     return [Chain(symbol, mode) for symbol in symbols for mode in config.plan.modes]
 
 

@@ -9,6 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..engines import Engine
+from ..errors import BadConfig
+from ..symbols import canonical
+
 MIN_TRADES = 30  # fewer trades say nothing about a strategy, so no setting goes below
 SYNTHETIC = "synthetic"
 
@@ -68,6 +72,7 @@ class Plan(Table):
     symbols: tuple[Word, ...] = Field((), description='such as ["SOLUSDT", "BTCUSDT"]')
     modes: tuple[Mode, ...] = Field(MODES, min_length=1)
     data_path: str = Field("", description=f'a file or folder of candles; "{SYNTHETIC}": an invented market')
+    engine: Engine = Field("auto", description="what screens; auto: a GPU where there is one")
     train_days: int = Field(730, ge=1, description="days of training before embargo and hold-out")
     holdout_days: int = Field(180, ge=1, description="newest days, never searched; a fifth of the days if that is less")
     rounds: Count = Field(0, description="0: no end")
@@ -80,6 +85,16 @@ class Plan(Table):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"plan.{name} = {list(values)} must name each entry once")
+        return self
+
+    @model_validator(mode="after")
+    def _markets(self) -> "Plan":
+        try:
+            markets = [canonical(symbol) for symbol in self.symbols]
+        except BadConfig as error:
+            raise ValueError(f"plan.symbols: {error.line()}") from error
+        if len(set(markets)) < len(markets):
+            raise ValueError(f"plan.symbols = {list(self.symbols)} names one market twice")
         return self
 
 
