@@ -14,7 +14,7 @@ from ..state.models.names import is_command, parse_job
 from ..state.models.readings import Known, Missing
 from ..state.models.records import JobRecord, WorkerRecord
 from . import incidents
-from .ends import At, Verdict, exit_view, judge, read_exit
+from .ends import At, Verdict, exit_view, judge, reached, read_exit
 from .jobs import CLOSING, closed_by, freed_by
 from .moment import Moment
 from .ports import Ended
@@ -47,6 +47,9 @@ class Endings:
         files = swarm.world.files
         said = read_exit(files, swarm.folder(record.worker), record.worker)
         exit_ = exit_view(record, ended, said, files, starved=starved)
+        if said is None and not is_command(record.job):
+            steps, checkpoint = reached(files, swarm.folder(record.worker), record.worker)
+            exit_ = replace(exit_, steps=steps, checkpoint=checkpoint)
         job = swarm.journal.jobs.get(record.job)
         spawned = record.start_due - swarm.config.workers.start_s  # `since` is that of its state
         life_s = max(0.0, moment.now - spawned) if record.pid else 0.0

@@ -18,6 +18,8 @@ from .ports import Ended, Files
 from .probes.artifacts import fault
 
 EXIT = "exit.json"
+PROGRESS = "progress.json"
+BEFORE_WORK = ("start", "load")
 INPUT_WAIT_S = 60.0
 OUTSIDE = frozenset(-one for one in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 STOPPED_AS: dict[str, FailureClass] = {
@@ -58,6 +60,18 @@ def read_exit(files: Files, folder: Path, worker: str) -> dict[str, Any] | None:
     except (OSError, orjson.JSONDecodeError):
         return None
     return said if isinstance(said, dict) and said.get("worker") == worker else None
+
+
+def reached(files: Files, folder: Path, worker: str) -> tuple[int, int | None]:
+    """Steps and checkpoint of a worker that had no last word, by its progress file: at least one once it had loaded."""
+    try:
+        said = orjson.loads(files.read(folder / PROGRESS))
+    except (OSError, orjson.JSONDecodeError):
+        return 0, None
+    if not isinstance(said, dict) or said.get("worker") != worker:
+        return 0, None
+    working = said.get("phase") not in BEFORE_WORK
+    return max(_number(said.get("step")) or 0, int(working)), _number(said.get("checkpoint"))
 
 
 def exit_view(

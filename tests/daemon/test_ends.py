@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from btswarm.daemon.ends import At, exit_view, judge, read_exit
+from btswarm.daemon.ends import At, exit_view, judge, reached, read_exit
 from btswarm.daemon.files import RealFiles
 from btswarm.daemon.ports import Ended, Identity
 from btswarm.state.models.config import RestartTable
@@ -127,3 +127,23 @@ def test_a_hold_outlives_the_worker() -> None:
 
 def test_over_budget_leaves_the_job_to_be_replaced() -> None:
     assert judge(JOB, ExitView(75, "over_budget"), None, LIMITS, "budget", AT).then is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"worker": "cpu000@1", "phase": "batch", "step": 40, "checkpoint": 32}, (40, 32)),
+        ({"worker": "cpu000@1", "phase": "write", "step": 0}, (1, None)),
+        ({"worker": "cpu000@1", "phase": "load", "step": 0}, (0, None)),
+        ({"worker": "cpu000@2", "phase": "batch", "step": 40}, (0, None)),
+    ],
+)
+def test_a_worker_without_a_last_word_got_as_far_as_its_progress_says(
+    tmp_path: Path, said: dict[str, object], expected: tuple[int, int | None]
+) -> None:
+    (tmp_path / "progress.json").write_bytes(orjson.dumps(said))
+    assert reached(FILES, tmp_path, "cpu000@1") == expected
+
+
+def test_a_worker_that_left_no_progress_got_nowhere(tmp_path: Path) -> None:
+    assert reached(FILES, tmp_path, "cpu000@1") == (0, None)
