@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..agents import Roster
+from ..state import start
 from ..state.config import Settings
 from ..state.disk import RealDisk
 from ..state.errors import BadConfig, BadData, StorageBroken
 from ..state.eventlog import EventLog
 from ..state.files import make_folder, write_atomic
-from ..state.logread import Found
 from ..state.models.commands import Launch
 from ..state.models.events import Draft
 from ..state.models.names import is_swarm_id
 from ..state.models.state_files import FILES, AgentFile, agent_file, agent_rule
-from ..state.replay import SLICES, Slice, SwarmState, replay
+from ..state.replay import SLICES, SwarmState
 from ..state.scribe import ThreadedScribe
-from ..state.store import Loaded, Store
+from ..state.store import Store
 from . import lock
 from .doorway import Asked
 from .journal import Journal
@@ -79,21 +79,13 @@ def remember(state_root: Path, settings: Settings, roster: Roster, writer: str) 
     names = list(roster.sources)
     rules = {**FILES, **{agent_file(name): agent_rule(name) for name in names}}
     store = Store(state_root, disk, rules, uid=os.geteuid(), writer=writer)
-    loaded = {name: store.load(name) for name in rules}
-    slices, seqs = _slices(loaded)
     log = EventLog(state_root, disk, rotate_bytes=events.rotate_mb << 20, keep=events.keep)
-    said = log.open(max(seqs.values()))
-    found = Found()
-    done = replay(slices, seqs, log.replay(min(seqs.values()), found))
-    if found.newer:
-        raise StorageBroken(f"the event log of {state_root} was written by a newer build (event {found.newer})")
-    said += [_moved(one) for one in loaded.values() if one.bad]
-    if done.refused:
-        data = {"events": [seq for seq, _ in done.refused[:20]], "why": done.refused[0][1], "count": len(done.refused)}
-        said.append(Draft("state.refused", "replay", data))
+    begun = start.begin(store, log)
+    others = {name: store.load(name) for name in rules if name not in SLICES.values()}
+    said = begun.said + [draft for file in others.values() for draft in start.told(file)]
     memories = {name: file.memory for name in names
-                if isinstance(file := loaded[agent_file(name)].payload, AgentFile)}  # fmt: skip
-    return Memory(log, store, done.state, said, memories)
+                if isinstance(file := others[agent_file(name)].payload, AgentFile)}  # fmt: skip
+    return Memory(log, store, begun.state, said, memories)
 
 
 def assemble(settings: Settings, world: World, memory: Memory, swarm_id: str, build: str) -> Swarm:
@@ -117,16 +109,16 @@ def assemble(settings: Settings, world: World, memory: Memory, swarm_id: str, bu
 def begin(swarm: Swarm, memory: Memory, roster: Roster) -> None:
     """The first events of this life: what was found, that it started, who its agents are."""
     journal, control = swarm.journal, swarm.journal.state.control
-    start = "fresh"
+    how = "fresh"
     if control.started:
-        start = "reboot" if control.boot != swarm.epoch else "crash"
-        start = "restart" if start == "crash" and control.desired.life in ("drain", "restart") else start
+        how = "reboot" if control.boot != swarm.epoch else "crash"
+        how = "restart" if how == "crash" and control.desired.life in ("drain", "restart") else how
     for draft in memory.said:
         journal.record(draft)
     config = hashlib.sha256(swarm.file_config.model_dump_json().encode()).hexdigest()[:16]
     data = {"swarm_id": swarm.swarm_id, "epoch": swarm.epoch, "build": swarm.build, "config": config,
-            "pid": os.getpid(), "start": start}  # fmt: skip
-    journal.record(Draft("daemon.started", "daemon", data, outcome=start))
+            "pid": os.getpid(), "start": how}  # fmt: skip
+    journal.record(Draft("daemon.started", "daemon", data, outcome=how))
     for name, source in roster.sources.items():
         known = control.agents.get(name)
         if known is None or known.source != source:
@@ -154,21 +146,3 @@ def memories_of(roster: Roster, memory: Memory) -> tuple[dict[str, Any], list[Dr
             except BadData as error:
                 said.append(Draft("state.refused", agent_file(agent.name), {"why": error.line()}))
     return memories, said
-
-
-def _slices(loaded: Mapping[str, Loaded]) -> tuple[SwarmState, dict[Slice, int]]:
-    empty = SwarmState()
-    parts: dict[str, Any] = {}
-    seqs: dict[Slice, int] = {}
-    for slice_, name in SLICES.items():
-        one = loaded[name]
-        parts[slice_] = getattr(empty, slice_) if one.payload is None else one.payload
-        seqs[slice_] = 0 if one.payload is None else one.log_seq
-    return SwarmState(**parts), seqs
-
-
-def _moved(one: Loaded) -> Draft:
-    bad = [{"name": bad.name, "fault": bad.fault, "why": bad.why, "moved": bad.moved} for bad in one.bad]
-    return Draft(
-        "state.quarantined", one.name, {"bad": bad, "used": one.source}, outcome=one.source or "nothing usable"
-    )
