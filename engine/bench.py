@@ -65,7 +65,7 @@ def bench_screen(
         phases.add("generation")
         screened = cpu.screen(market, drawn, costs, space.leverage, threads=threads)
         phases.add("events")
-        ranking.add(first, screened, feasible(screened, space, MIN_TRADES))
+        ranking.add(first, drawn, screened, feasible(screened, space, MIN_TRADES))
         phases.add("ranking")
         plain_s += _plain_loop(bars, next(samples), costs, space.leverage)
     phases.restart()

@@ -34,23 +34,36 @@ CHECKPOINT = ".phase0_checkpoint.json"
 
 @dataclass
 class Ranking:
-    """The best combos so far: their numbers int64 and screened Sharpe float64, best first, ties by number."""
+    """The best combos so far: their numbers int64, screened Sharpe float64 and `identities` of their parameters uint64,
+    best first, ties by number. A combo that was drawn twice is kept once, under its first number."""
 
     keep: int
     numbers: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     sharpe: Floats = field(default_factory=lambda: np.empty(0, dtype=np.float64))
+    identities: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     feasible: int = 0
     done: int = 0
 
-    def add(self, first: int, screened: cpu.Screened, feasible: NDArray[np.bool_]) -> None:
-        """Fold in a batch whose combos are numbered from `first`."""
+    def add(self, first: int, combos: Combos, screened: cpu.Screened, feasible: NDArray[np.bool_]) -> None:
+        """Fold in a batch of combos numbered from `first`."""
         chosen = np.flatnonzero(feasible)
         numbers = np.concatenate([self.numbers, first + chosen])
         sharpe = np.concatenate([self.sharpe, screened.sharpe[chosen]])
-        best = np.lexsort((numbers, -sharpe))[: self.keep]
-        self.numbers, self.sharpe = numbers[best], sharpe[best]
+        identities = np.concatenate([self.identities, identity(combos[chosen])])
+        once = np.unique(identities, return_index=True)[1]  # the index of the first, and earlier numbers stand first
+        best = once[np.lexsort((numbers[once], -sharpe[once]))][: self.keep]
+        self.numbers, self.sharpe, self.identities = numbers[best], sharpe[best], identities[best]
         self.feasible += len(chosen)
         self.done = first + len(feasible)
+
+
+def identity(combos: Combos) -> NDArray[np.uint64]:
+    """uint64 [K]: equal for equal rows of int32 [K, 8], and else different but for one chance in 2^64 a pair."""
+    odd = np.random.default_rng(8).integers(1 << 63, size=(9, 1), dtype=np.uint64) * 2 + 1
+    mixed = (combos.T.astype(np.uint64) + odd[8]) * odd[:8]
+    mixed ^= mixed >> np.uint64(29)
+    folded: NDArray[np.uint64] = np.bitwise_xor.reduce(mixed, axis=0)
+    return folded
 
 
 def run(job: Job, bars: Bars, report: Reporter) -> list[Path]:
@@ -142,7 +155,7 @@ def _screen_batches(job: Job, market: Market, costs: Costs, report: Reporter, ch
             threads=threads_of(job),
             on_batch=lambda done, first=first: report.step(first + done),  # type: ignore[misc]
         )
-        ranking.add(first, screened, feasible(screened, market.space, job.min_trades))
+        ranking.add(first, combos, screened, feasible(screened, market.space, job.min_trades))
         rate = len(combos) / (time.perf_counter() - began)
         best = f", best Sharpe {ranking.sharpe[0]:.2f}" if len(ranking.sharpe) else ""
         report.line(f"Batch {-(-ranking.done // size)}/{batches} {len(combos):,} combos at {rate:,.0f}/s{best}")
@@ -193,7 +206,8 @@ def _resume(checkpoint: Path, key: str, keep: int, total: int) -> Ranking:
         saved = orjson.loads(checkpoint.read_bytes())
         if saved["key"] == key and saved["done"] <= total:
             numbers, sharpe = np.array(saved["numbers"], dtype=np.int64), np.array(saved["sharpe"], dtype=np.float64)
-            return Ranking(keep, numbers, sharpe, saved["feasible"], saved["done"])
+            identities = np.array(saved["identities"], dtype=np.uint64)
+            return Ranking(keep, numbers, sharpe, identities, saved["feasible"], saved["done"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # missing or damaged: begin anew
     return Ranking(keep)
@@ -204,6 +218,7 @@ def _save(checkpoint: Path, key: str, ranking: Ranking) -> None:
         "key": key,
         "numbers": ranking.numbers.tolist(),
         "sharpe": ranking.sharpe.tolist(),
+        "identities": ranking.identities.tolist(),
         "feasible": ranking.feasible,
         "done": ranking.done,
     }

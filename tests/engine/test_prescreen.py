@@ -165,6 +165,24 @@ def test_a_gpu_or_an_impossible_stop_is_refused_with_nothing_written(tmp_path: P
 # what does not show
 
 
+TINY = {
+    "fast_tf": [15], "fast_period": [5, 6], "slow_tf": [60], "slow_period": [20, 22], "stop_loss": [300, 301],
+    "take_profit": [900, 900], "trailing_stop": [400, 400], "max_drawdown": 1.0,
+}  # fmt: skip
+"""A space of 24 points, of which any stream draws each many times."""
+
+
+@pytest.mark.parametrize("batch", [50, 600])
+def test_a_point_that_was_drawn_often_is_kept_once_under_its_first_number(tmp_path: Path, batch: int) -> None:
+    space = space_for(MODE, TINY)
+    found = screened(tmp_path, space=TINY, combos=600, batch=batch, top_k=30, min_trades=30)
+    drawn = [tuple(row) for row in draw(space, 7, 0, 600).tolist()]
+    assert len(set(drawn)) == 24
+    assert len(found.rows) >= 6
+    for row in found.rows:
+        assert row.combo == drawn.index(tuple(Params(**row.params).to_row().tolist()))
+
+
 @pytest.mark.parametrize("batch", [1, 64, 333, 0])
 def test_the_size_of_the_batches_does_not_show(tmp_path: Path, whole: Phase0, batch: int) -> None:
     combos = COMBOS if batch != 1 else 130
