@@ -174,6 +174,18 @@ class RoundStarted(TypedDict):
     seed: NotRequired[int]
 
 
+class RoundFinished(TypedDict):
+    """round.finished: told once, when nothing of the round can go on by itself. Counts are of main jobs; `outcomes`
+    names symbols and modes by what came of them (`validated closed held replaced cancelled`), cut where there are many.
+    """
+
+    round: int
+    jobs: dict[str, int]
+    counts: dict[str, int]
+    outcomes: dict[str, list[str]]
+    verdicts: NotRequired[dict[str, int]]
+
+
 IncidentDetected = TypedDict(
     "IncidentDetected",
     {
@@ -203,12 +215,14 @@ HoldReleased = TypedDict("HoldReleased", {"class": str, "why": NotRequired[str]}
 
 
 class CommandAccepted(TypedDict):
-    """command.accepted. `desired`: the fields of Desired that it changes, as they are from now on."""
+    """command.accepted. `desired`: the fields of Desired that it changes, as they are from now on. `config`: digest of
+    the configuration that was loaded again."""
 
     id: str
     cmd: str
     args: Json
     desired: NotRequired[Json]
+    config: NotRequired[str]
 
 
 class ProbeChanged(TypedDict):

@@ -71,7 +71,8 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """`work_queue.json`. `next_steps` and `run_gates` are worked out anew in every cycle."""
+    """`work_queue.json`. `next_steps` and `run_gates` are worked out anew at every tick. `finished`: the newest round
+    whose end was told."""
 
     __pydantic_config__ = STRICT
 
@@ -81,6 +82,7 @@ class Queue:
     jobs: Mapping[str, JobRecord] = field(default_factory=dict)
     next_steps: tuple[NextStep, ...] = ()
     run_gates: tuple[RunGate, ...] = ()
+    finished: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _daemon_started(edit: ControlEdit, event: Event) -> None:
     edit.set("config", data["config"])
     edit.set("started", event.ts)
     if edit.desired.life in ("drain", "restart"):
-        edit.set("desired", replace(edit.desired, life="run" if edit.desired.plan else "idle"))
+        edit.set("desired", replace(edit.desired, life="run" if edit.desired.plan or edit.desired.plan_sha256 else "idle"))
 
 
 def _begin_time_anew(edit: ControlEdit, mono: float) -> None:
@@ -192,6 +192,8 @@ def _command_accepted(edit: ControlEdit, event: Event) -> None:
     for name, value in data.get("desired", {}).items():
         changes[name] = tuple(value) if isinstance(value, list) else value
     edit.set("desired", replace(edit.desired, **changes))
+    if "config" in data:
+        edit.set("config", data["config"])
 
 
 def _probe_silent(edit: ControlEdit, event: Event) -> None:

@@ -25,9 +25,18 @@ class QueueEdit(Edit):
         self.jobs = Table("job", queue.jobs, self.undo)
         self.next_steps = queue.next_steps
         self.run_gates = queue.run_gates
+        self.finished = queue.finished
 
     def frozen(self) -> Queue:
-        return Queue(self.run, self.round, self.plan_sha256, self.jobs.share(), self.next_steps, self.run_gates)
+        return Queue(
+            self.run,
+            self.round,
+            self.plan_sha256,
+            self.jobs.share(),
+            self.next_steps,
+            self.run_gates,
+            self.finished,
+        )
 
 
 Reducer = Callable[[QueueEdit, Event], None]
@@ -155,6 +164,10 @@ def _round_started(edit: QueueEdit, event: Event) -> None:
             edit.jobs.drop(job)
 
 
+def _round_finished(edit: QueueEdit, event: Event) -> None:
+    edit.set("finished", max(edit.finished, event.data["round"]))
+
+
 QUEUE: Final[Mapping[Kind, Reducer]] = {
     "job.queued": _job_queued,
     "job.gated": _job_gated,
@@ -166,4 +179,5 @@ QUEUE: Final[Mapping[Kind, Reducer]] = {
     "hold.set": _hold_set,
     "hold.released": _hold_released,
     "round.started": _round_started,
+    "round.finished": _round_finished,
 }

@@ -130,6 +130,10 @@ def repair(first: str, second: str) -> Iterator[Draft]:
     yield Draft("scale.down", "cpu", down)
     yield Draft("lane.closed", "cpu002")
     yield Draft("lane.restored", "cpu000")
+    yield Draft("command.accepted", "swarm", {"id": "c2", "cmd": "reload", "args": {}, "config": "c0ffef"})
+    outcomes = {"closed": ["BTCUSDT/balanced"], "held": ["SOLUSDT/balanced"]}
+    round_ = {"round": 1, "jobs": {"done": 1, "cancelled": 1}, "counts": {"closed": 1, "held": 1}, "outcomes": outcomes}
+    yield Draft("round.finished", "r1", round_)
 
 
 def tell(log: EventLog) -> Recorder:
