@@ -1,0 +1,5 @@
+"""Fixtures of the tests that start whole swarms."""
+
+from .healing import swarm
+
+__all__ = ["swarm"]
