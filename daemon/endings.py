@@ -128,9 +128,7 @@ class Endings:
     def _say_job(self, job: JobRecord, exit_: ExitView, verdict: Verdict, life_s: float, cause: int) -> None:
         journal = self._swarm.journal
         if not verdict.finished:
-            if verdict.then and verdict.then["state"] == "held" and exit_.class_ in ("bad_config", "bad_data"):
-                self._close_round(job, exit_, cause)
-            return
+            return  # what waits for a held job waits on: it may be released
         data = {"state": verdict.finished, "steps": exit_.steps, "life_s": round(life_s, 3)}
         closes_gate = exit_.class_ == FailureClass.DONE and bool(exit_.message)
         if verdict.finished == "done":
