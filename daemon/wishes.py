@@ -15,7 +15,7 @@ from ..state.models.config import Config
 from ..state.models.events import Draft
 from ..state.models.names import SWARM, parse_hold
 from ..state.models.state_files import Control, Fleet, Queue
-from ..state.plans import digest, overlay, refuse_oversized
+from ..state.plans import identity, overlay, refuse_oversized
 from .doorway import Asked
 
 Change = Mapping[str, Any]
@@ -77,18 +77,20 @@ def _launch(state: State, config: Config, args: Mapping[str, Any]) -> Change:
     plan = orjson.loads(orjson.dumps({name: table for name, table in args.items() if table is not None}))
     refuse_oversized(plan)
     wanted = overlay(config, plan)
-    if wanted.plan.symbols or not wanted.command:
-        _complete(wanted)
+    refuse_incomplete(wanted)
     if not plan:  # what the daemon's own file says, written out so that a later edit does not change a running plan
         plan = {"plan": orjson.loads(wanted.plan.model_dump_json(exclude_unset=True))}
     desired = state.control.desired
-    sha = digest(plan)
+    sha = identity(wanted)
     kept = () if SWARM in desired.paused else desired.paused
     return {"life": "run", "plan": plan, "plan_sha256": sha, **({} if kept == desired.paused else {"paused": kept})}
 
 
-def _complete(wanted: Config) -> None:
+def refuse_incomplete(wanted: Config) -> None:
+    """Raises BadConfig for a plan that says too little to begin with. Command jobs alone need no candles."""
     plan = wanted.plan
+    if wanted.command and not plan.symbols:
+        return
     if not plan.data_path:
         raise BadConfig(
             "the plan names no data", fix='set plan.data_path to candles, or to "synthetic" for an invented market'

@@ -16,9 +16,20 @@ MAX_BYTES: Final = 2048
 """A plan is remembered by one line of the event log."""
 
 
+def tables_of(config: Config) -> dict[str, Any]:
+    """The tables of a plan with the keys that a person wrote into the file."""
+    said = config.model_dump(mode="json", exclude_unset=True, include=set(TABLES))
+    return {name: table for name, table in said.items() if table}
+
+
 def digest(plan: Mapping[str, Any]) -> str:
     """sha256 of a plan's canonical JSON."""
     return hashlib.sha256(_canonical(plan)).hexdigest()
+
+
+def identity(wanted: Config) -> str:
+    """Of the search that a configuration asks for, however much of it was written out. Commands are no part of it."""
+    return digest(wanted.model_dump(mode="json", include=set(TABLES) - {"command"}))
 
 
 def overlay(config: Config, plan: Mapping[str, Any]) -> Config:

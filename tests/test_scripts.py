@@ -69,12 +69,10 @@ def test_the_first_call_sets_up_and_the_next_ones_do_not(host: Host) -> None:
     assert "--constraint constraints.txt" in host.calls("pip")[0]
 
 
-def test_parallel_is_answered_in_one_line_and_goes_no_further(host: Host) -> None:
+def test_parallel_gives_the_plan_to_the_swarm_and_has_an_invented_market_for_want_of_candles(host: Host) -> None:
     host.run("backtest-optimize")
-    _code, out, err = host.run("backtest-optimize", "--parallel", "--json")
-    assert out == "ran -P -m btswarm run --json\n"
-    assert "foreground" in err
-    assert err.count("\n") == 1
+    code, out, err = host.run("backtest-optimize", "--symbol", "SOL, BTC", "--parallel", "--gpu", "-1")
+    assert (code, out, err) == (0, "ran -P -m btswarm launch --synthetic --symbol SOL, BTC --gpu -1\n", "")
 
 
 def test_an_environment_for_tests_runs_the_program_but_not_the_other_way_round(host: Host) -> None:
