@@ -21,6 +21,7 @@ from typing import Final
 
 from ..state.models.actions import (
     MAX_SPAWNS,
+    NOTES,
     RULES,
     Decision,
     EnqueueJobs,
@@ -38,7 +39,6 @@ from ..state.models.transitions import ENDED_JOBS
 from .api import Arbiter, Proposals
 from .detectors.placement import spawns_left
 
-NOTES: Final = frozenset(("OpenIncident", "RecordHypothesis", "WriteNotes"))
 SAFETY_CLASSES: Final = frozenset(("disk_full", "cannot_write", "gpu_hung", "gpu_lost", "cuda_context", "cpu_fallback"))
 HOURS: Final = 24
 HOUR_S: Final = 3600.0

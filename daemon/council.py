@@ -7,7 +7,7 @@ with an incident. When consensus or the orchestrator fail, the plain rules here 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..state.models.actions import MAX_PROPOSALS, RULES, Decision, Order, Proposal, Refusal, may_propose
+from ..state.models.actions import MAX_PROPOSALS, NOTES, RULES, Decision, Order, Proposal, Refusal, may_propose
 from ..state.models.events import Draft, Kind
 from ..state.models.facts import Observation
 from ..state.models.records import Hold
@@ -15,6 +15,7 @@ from ..state.models.state_files import DoneAction
 from . import incidents
 from .journal import Journal
 from .ports import Meter, Metered
+from .wanting import Wanting
 
 CONSENSUS, ORCHESTRATOR = "consensus", "main_orchestrator"
 
@@ -69,11 +70,14 @@ class Council:
         self.runs: dict[str, int] = {}
         self.failures: dict[str, int] = {}
         self.last_actions: dict[str, list[DoneAction]] = {}
+        self.wanting = Wanting()
         self._journal, self._meter = journal, meter
 
     def propose(self, observation: Observation) -> list[Proposal]:
         """What all agents ask for, in an order that does not depend on who was asked first."""
         heard = [one for agent in self.proposers for one in self._hear(agent, observation)]
+        at_work = (agent.name for agent in self.proposers if not _aside(observation, agent.name))
+        heard += self.wanting.still(heard, observation.mono, at_work)
         return sorted(heard, key=lambda one: (one.kind, one.subject, one.agent))
 
     def arbitrate(self, observation: Observation, proposals: Sequence[Proposal]) -> Decision:
@@ -83,8 +87,8 @@ class Council:
                 arbiter, observation, lambda memory: arbiter.arbitrate(observation, proposals, memory)
             )
             if decision is not None:
-                return self._logged(decision)
-        return self._logged(plain_decision(proposals))
+                return self._logged(decision, observation)
+        return self._logged(plain_decision(proposals), observation)
 
     def dispatch(self, observation: Observation, decision: Decision) -> Sequence[Order]:
         if self.dispatcher:
@@ -114,8 +118,7 @@ class Council:
 
     def _call(self, agent: Agent, observation: Observation, run: Callable[[Any], tuple[Any, Any]]) -> Any:
         """The agent's answer with its memory kept, None when it failed or is set aside."""
-        record = observation.agents.get(agent.name)
-        if record and record.quarantine and not record.quarantine.over(observation.now):
+        if _aside(observation, agent.name):
             return None
         limits = observation.swarm.config.cycle
         memory = self.memories[agent.name]
@@ -151,22 +154,34 @@ class Council:
     def _refuse(self, agent: str, subject: str, why: str) -> None:
         self._journal.tell(Draft("proposal.refused", subject, {"why": why}, agent=agent, outcome=why))
 
-    def _logged(self, decision: Decision) -> Decision:
+    def _logged(self, decision: Decision, observation: Observation) -> Decision:
+        self.wanting.decided(decision, observation.mono)
         for refusal in decision.refused:
             self._refuse(refusal.proposal.agent, refusal.proposal.subject, refusal.why)
         return decision
 
 
+def _aside(observation: Observation, agent: str) -> bool:
+    record = observation.agents.get(agent)
+    return bool(record and record.quarantine and not record.quarantine.over(observation.now))
+
+
 def plain_decision(proposals: Sequence[Proposal]) -> Decision:
-    """One action a subject, a stop before a start; for when consensus cannot be asked."""
+    """Notes first and all of them; then one action a subject, a stop before a start. For when consensus cannot be
+    asked."""
+    notes = [one for one in proposals if one.kind in NOTES]
     accepted: dict[str, Proposal] = {}
     refused = []
-    for proposal in sorted(proposals, key=lambda one: not RULES[one.kind].stops):
+    for proposal in sorted((one for one in proposals if one.kind not in NOTES), key=_starts):
         if proposal.subject in accepted:
             refused.append(Refusal(proposal, f"{accepted[proposal.subject].kind} has the subject in this cycle"))
         else:
             accepted[proposal.subject] = proposal
-    return Decision(tuple(accepted.values()), tuple(refused))
+    return Decision((*notes, *accepted.values()), tuple(refused))
+
+
+def _starts(proposal: Proposal) -> bool:
+    return not RULES[proposal.kind].stops
 
 
 def plain_orders(observation: Observation, decision: Decision) -> tuple[Order, ...]:
@@ -176,5 +191,6 @@ def plain_orders(observation: Observation, decision: Decision) -> tuple[Order, .
         rule = RULES[proposal.kind]
         orders.append(Order(n, proposal.action, proposal.subject, rule.done_when,
                             observation.mono + (rule.within_s or 0.0), agent=proposal.agent,
-                            reason=proposal.reason, evidence=proposal.evidence))  # fmt: skip
+                            reason=proposal.reason, evidence=proposal.evidence,
+                            args={"expires_s": proposal.expires_s} if proposal.expires_s else {}))  # fmt: skip
     return tuple(orders)

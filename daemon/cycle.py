@@ -42,6 +42,7 @@ def run_cycle(parts: Parts, moment: Moment) -> tuple[Observation, bool]:
     may_spawn = scribe.flush()  # nothing is begun that the log does not know of
     parts.wishing.answer()
     parts.executor.act(plan, may_spawn=may_spawn)
+    parts.council.wanting.tried(orders, plan.done, moment.mono)
     parts.verifier.verify(moment)  # looks again at everything that is open
     remember(parts.council, plan, proposals, decision, orders)
     parts.saver.note_agents(moment)

@@ -261,6 +261,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "WriteNotes": Rule(WriteNotes, _by("curator", "quant_analyst", "session_log"), "notes_written", 5.0),
     "StopInstance": Rule(StopInstance, _by("budget_guard"), "instance_stopped", 600.0, stops=True),
 }
+NOTES: Final = frozenset(("OpenIncident", "RecordHypothesis", "WriteNotes"))
+"""Kinds that touch nothing: they stand beside whatever else is done to their subject."""
 KINDS: Final[Mapping[type[Action], str]] = {rule.action: kind for kind, rule in RULES.items()}
 
 
