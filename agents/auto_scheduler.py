@@ -3,7 +3,8 @@
 Watches the plan in force, the jobs of the round, the ledger's account of searches, idle lanes.
 Asks for: StartRound and EnqueueJobs (a round's jobs, fill jobs), SpawnWorker of main and command jobs that never ran.
 Silent: while nobody launched a plan or the swarm drains; about rounds during a cooldown, after the plan's last round,
-and when the ledger says that every symbol's hold-out is spent (session_state_manager tells people).
+and about what the ledger says is spent (session_state_manager tells people), but for the first round of a plan: a
+person launched it, and its space may be one that was never searched.
 
 A symbol and mode whose job is held for a person is left out of further rounds until it is released.
 """
@@ -58,23 +59,27 @@ def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory
     ]
     if observation.swarm.desired.life == "run" and not closed(observation):
         waiting = blocked(observation)
-        wanted = [one for one in chains(observation.swarm.config) if one not in waiting and not spent(observation, one)]
-        rounds, memory = _rounds(observation, memory, wanted)
+        there = [one for one in chains(observation.swarm.config) if one not in waiting]
+        wanted = [one for one in there if not spent(observation, one)]
+        rounds, memory = _rounds(observation, memory, there, wanted)
         found += rounds or _fill(observation, wanted)
     return found, memory
 
 
-def _rounds(observation: Observation, memory: Memory, wanted: Sequence[Chain]) -> tuple[list[Proposal], Memory]:
+def _rounds(
+    observation: Observation, memory: Memory, there: Sequence[Chain], wanted: Sequence[Chain]
+) -> tuple[list[Proposal], Memory]:
+    """`there`: of the plan, without those that wait for a person; `wanted`: of them those that are not spent."""
     swarm = observation.swarm
     plan = swarm.desired.plan_sha256
-    if not wanted:
-        return [], memory
-    if not swarm.round or (memory.plan and plan != memory.plan):
-        return _start(observation, wanted), Memory(plan, swarm.round + 1)
+    if there and (not swarm.round or (memory.plan and plan != memory.plan)):
+        return _start(observation, there), Memory(plan, swarm.round + 1)
     memory = memory if memory.plan else Memory(plan, memory.first)
     jobs = jobs_of(observation, swarm.round)
-    if not jobs:
-        return [_enqueue(observation, swarm.round, wanted)], memory
+    if not jobs and there:
+        return [_enqueue(observation, swarm.round, wanted or there)], memory
+    if not wanted:
+        return [], memory
     last = swarm.config.plan.rounds and swarm.round - memory.first + 1 >= swarm.config.plan.rounds
     if last or open_jobs(observation) or observation.now - _ended(jobs) < _cooldown_s(jobs):
         return [], memory

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from ..state.ledger_file import LedgerFile
-from ..state.models.ledger import Entry
+from ..state.models.ledger import RENEWED_AFTER_DAYS, Entry
 from .bars import DAY_MS, Bars
 from .split import Days, Split
 from .strategies.mtf_ema import NAME as STRATEGY
@@ -24,8 +24,6 @@ from .strategies.mtf_ema import Space
 NAME = "search_ledger.jsonl"
 LOOK_ALPHA = (0.04, 0.0075, 0.0025)
 """What the first, second and third look of a search at one hold-out may spend."""
-RENEWED_AFTER_DAYS = 30
-"""A look no longer counts once the hold-out begins this many days later."""
 
 
 @dataclass(frozen=True)

@@ -52,5 +52,7 @@ def open_jobs(observation: Observation) -> list[JobView]:
 
 
 def spent(observation: Observation, chain: Chain) -> bool:
-    """Whether the hold-out of its symbol has been looked at too often; keys of searches begin with the symbol."""
-    return any(one.spent_until and key.partition("/")[0] == chain.symbol for key, one in observation.searches.items())
+    """Whether the hold-out of its newest search has been looked at too often. Searches stand in the order in which
+    they were last entered; their keys begin with symbol and mode."""
+    mine = [one for key, one in observation.searches.items() if key.startswith(f"{chain.symbol}/{chain.mode}/")]
+    return bool(mine) and bool(mine[-1].spent_until)

@@ -215,7 +215,11 @@ class ArtifactsView:
 
 @dataclass(frozen=True, slots=True)
 class SearchView:
-    """The ledger's account of one search key."""
+    """The ledger's account of one search (`symbol/mode/strategy:space/first training day`).
+
+    `looks`: it took at a hold-out, ever; `k`: those of its symbol, mode and space that count today. `spent_until`: the
+    day on which the hold-out must begin before there is another look; empty while there is one. `verdict`: the newest.
+    """
 
     looks: int
     k: int

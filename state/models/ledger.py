@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 VERSION = 1
 GENESIS = "0" * 64
 """`prev_sha256` of the first line."""
+LOOKS = 3
+"""Looks that one hold-out bears."""
+RENEWED_AFTER_DAYS = 30
+"""A look no longer counts once the hold-out begins this many days later."""
 
 Kind = Literal["search", "exposure", "look", "verdict"]
 

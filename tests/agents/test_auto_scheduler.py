@@ -131,6 +131,22 @@ def test_what_is_spent_is_searched_no_more() -> None:
     assert actions(ME, observation(jobs=round_of(), searches=both)) == []
 
 
+def test_only_the_newest_search_of_that_very_mode_tells_whether_it_is_spent() -> None:
+    spent = {"SOLUSDT/balanced/ema:1/0": SearchView(3, 3, spent_until="2027-02-01")}
+    later = {**spent, "SOLUSDT/balanced/ema:2/0": SearchView(0, 0)}
+    other = {f"{symbol}/aggressive/ema:1/0": SearchView(3, 3, "2027-02-01") for symbol in ("SOLUSDT", "BTCUSDT")}
+    for searches in (later, other):
+        asked = enqueued(observation(jobs=round_of(), searches=searches))
+        assert {parse_job(one.job).symbol for one in asked} == {"SOLUSDT", "BTCUSDT"}
+
+
+def test_a_plan_launched_anew_gets_one_round_whatever_is_spent() -> None:
+    searches = {f"{symbol}/balanced/ema:1/0": SearchView(3, 3, "2027-02-01") for symbol in ("SOLUSDT", "BTCUSDT")}
+    seen = observation(jobs=round_of(), searches=searches)
+    assert actions(ME, seen, Memory("e" * 64, 1))[0] == StartRound(2)
+    assert actions(ME, seen, Memory("f" * 64, 1)) == []
+
+
 def idle(lanes: int, **changes: Any) -> Observation:
     """The round is at its optimize stage; lanes have nothing to do."""
     jobs = [one for one in round_of() if parse_job(one.job).stage in ("preflight", "prescreen")]
