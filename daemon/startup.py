@@ -91,7 +91,7 @@ def remember(state_root: Path, settings: Settings, roster: Roster, writer: str) 
 def assemble(settings: Settings, world: World, memory: Memory, swarm_id: str, build: str) -> Swarm:
     """The swarm in memory, with folders for its workers. Threads of the scribe are not started yet."""
     roots = settings.roots
-    for folder in (roots.state / WORKERS, roots.logs):
+    for folder in (roots.state / WORKERS, roots.logs, roots.results):
         make_folder(folder)
     return Swarm(
         world=world,

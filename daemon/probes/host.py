@@ -101,10 +101,13 @@ class HostProbe:
             return Missing(str(error), mono)
 
     def _disk(self, root: Path) -> DiskView:
+        """Of a folder that is gone, and will be made again by the next who writes there, its disk is asked."""
         mono = self._clock.mono()
         try:
             found = os.statvfs(root)
             writable = not found.f_flag & os.ST_RDONLY and os.access(root, os.W_OK)
+        except FileNotFoundError:
+            return self._disk(root.parent)
         except OSError as error:
             missing = Missing(error.strerror or str(error), mono)
             return DiskView(missing, missing)
