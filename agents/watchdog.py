@@ -7,7 +7,7 @@ gap of the daemon itself, when every file is old.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 from ..state.models.actions import (
     OpenIncident,
@@ -27,7 +27,10 @@ ASK: Final = Voice("watchdog")
 REPAIR: Final = "ensure_swarm_watchdogs"
 LAST_MB: Final = 64.0
 """With less the next write may fail: the ballast goes."""
-HANDS_OFF: Final = {"newer": "state_file", "unanswered": "disk_silent"}
+SLOW_S: Final = 1.0
+"""While the disk is as late as this, old files say nothing."""
+SILENT_S: Final = 10.0
+"""A disk that has not answered for so long is an incident; until then it is slow."""
 
 
 def propose(observation: Observation, memory: Nothing) -> tuple[Proposals, Nothing]:
@@ -38,6 +41,7 @@ def propose(observation: Observation, memory: Nothing) -> tuple[Proposals, Nothi
             found += _file(observation, view, away)
     for agent in observation.agents.values():
         found += _agent(observation, agent, away)
+    found += _silent(observation)
     found += _disks(observation)
     found += _ballast(observation)
     return found, memory
@@ -47,13 +51,12 @@ def _file(observation: Observation, view: FileView, away: bool) -> Iterator[Prop
     fact = f"files.{view.name}"
     fault = view.fault or ("aged" if view.valid else "unreadable")
     why = f"{view.name} is {fault}{f': {view.why}' if view.why else ''}"
-    if fault == "aged" and away:
+    if fault == "unanswered" or (fault == "aged" and (away or observation.host.disk_silent_s >= SLOW_S)):
         return
-    class_ = HANDS_OFF.get(fault, "state_file")
-    if not told(observation, class_, view.name):
-        incident = OpenIncident(class_, view.name, (fact,), why, "critical" if fault in HANDS_OFF else "warning")
-        yield ASK.asks(incident, why, fact)
-    if fault not in HANDS_OFF:
+    if not told(observation, "state_file", view.name):
+        severity: Literal["warning", "critical"] = "critical" if fault == "newer" else "warning"
+        yield ASK.asks(OpenIncident("state_file", view.name, (fact,), why, severity), why, fact)
+    if fault != "newer":
         restore = _only_a_copy_knows(observation, view.name)
         yield ASK.asks(RestoreState(view.name) if restore else RewriteState(view.name), f"{REPAIR}: {why}", fact)
 
@@ -75,6 +78,14 @@ def _agent(observation: Observation, agent: AgentView, away: bool) -> Iterator[P
         why = f"it has not run for {missed} cycles"
         fact = f"agents.{agent.name}.cycle"
         yield ASK.asks(OpenIncident("agent", agent.name, (fact,), why), why, fact)
+
+
+def _silent(observation: Observation) -> Iterator[Proposal]:
+    silent_s = observation.host.disk_silent_s
+    if silent_s >= SILENT_S and not told(observation, "disk_silent", "state"):
+        why = f"the disk of the state has not answered for {silent_s:.0f} s"
+        fact = "host.disk_silent_s"
+        yield ASK.asks(OpenIncident("disk_silent", "state", (fact,), why, "critical"), why, fact)
 
 
 def _disks(observation: Observation) -> Iterator[Proposal]:
@@ -101,7 +112,8 @@ def _ballast(observation: Observation) -> Iterator[Proposal]:
     full = host.log_backlog > 0 or unwritable or (free is not None and free < LAST_MB)
     if full and host.ballast_mb.known > 0:
         yield ASK.asks(ReleaseBallast(), "the state cannot be written: disk full", "host.disk.state", subject="ballast")
-    room = free is not None and free > config.floor_mb + 2 * config.ballast_mb
+    quick = host.disk_silent_s < SLOW_S
+    room = quick and free is not None and free > config.floor_mb + 2 * config.ballast_mb
     if room and not full and host.ballast_mb.known < config.ballast_mb:
         yield ASK.asks(RebuildBallast(), "there is room again", "host.ballast_mb", subject="ballast")
 

@@ -39,14 +39,14 @@ def run_cycle(parts: Parts, moment: Moment) -> tuple[Observation, bool]:
     decision = parts.council.arbitrate(observation, proposals)
     orders = parts.council.dispatch(observation, decision)
     plan = parts.executor.intend(observation, orders, moment)
-    may_spawn = scribe.flush()  # nothing is begun that the log does not know of
+    may_spawn = journal.heard(scribe.flush())  # nothing is begun that the log does not know of
     parts.wishing.answer()
     parts.executor.act(plan, may_spawn=may_spawn)
     parts.council.wanting.tried(orders, plan.done, moment.mono)
-    parts.verifier.verify(moment)  # looks again at everything that is open
+    parts.verifier.verify(moment, observation)  # looks again at everything that is open
     remember(parts.council, plan, proposals, decision, orders)
     parts.saver.note_agents(moment)
     observation = parts.observer.again(observation, moment)
-    scribe.flush()
+    journal.heard(scribe.flush())
     parts.saver.save(observation, moment)  # after the log, which it must not be ahead of
     return observation, plan.unsettled

@@ -101,7 +101,7 @@ class Executor(Answers):
             raise Refused(f"there is no {'job ' + action.job if job is None else 'lane ' + action.lane}")
         if len(plan.spawns) >= MAX_SPAWNS:
             raise Refused(f"{MAX_SPAWNS} spawns a cycle")
-        if not job.startable(moment.now) or lane.hold is not None or journal.log.fault is not None:
+        if not job.startable(moment.now) or lane.hold is not None or journal.blocked:
             raise Refused("the job is not due" if not job.startable(moment.now) else "the lane or the log is not well")
         if why := fits(observation, job.spec.claims, self._reserved):
             raise Refused(why)

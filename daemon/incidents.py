@@ -1,6 +1,6 @@
 """The life of an incident as events, one causing the next: detected, classified, executed, verified, closed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..state.models.events import Draft, Event, Kind, Severity
@@ -45,11 +45,14 @@ def about(journal: Journal, *subjects: str) -> Iterator[IncidentRecord]:
     return (one for one in journal.state.control.incidents.values() if one.subject in subjects)
 
 
-def executed(journal: Journal, name: str, action: str, cause: int | None = None, due: float | None = None) -> None:
-    """Something was begun against it. One that is executed already stays so."""
+def executed(journal: Journal, name: str, action: str, cause: int | None = None, due: float | None = None,
+             opens: Mapping[str, Any] | None = None) -> bool:  # fmt: skip
+    """Something was begun against it; `opens`: the item that says when it is done. False if it is executed already."""
     known = journal.state.control.incidents.get(name)
-    if known is not None and known.state in ("classified", "escalated"):
-        _step(journal, "incident.executed", known, cause, action=action, due=due)
+    if known is None or known.state not in ("classified", "escalated"):
+        return False
+    _step(journal, "incident.executed", known, cause, action=action, due=due, **({"opens": opens} if opens else {}))
+    return True
 
 
 def verified(journal: Journal, name: str, seen: Any, *, closes: tuple[str, ...] = ()) -> None:
@@ -62,17 +65,21 @@ def verified(journal: Journal, name: str, seen: Any, *, closes: tuple[str, ...] 
     _step(journal, "incident.closed", find(journal, name), None)
 
 
-def settle(journal: Journal, name: str, action: str, seen: Any, cause: int | None = None) -> None:
+def settle(journal: Journal, name: str, action: str, seen: Any, cause: int | None = None, *,
+           closes: tuple[str, ...] = ()) -> None:  # fmt: skip
     """Done and seen in one go, whatever its state is."""
     executed(journal, name, action, cause)
-    verified(journal, name, seen)
+    verified(journal, name, seen, closes=closes)
 
 
-def escalate(journal: Journal, name: str, why: str, *, needs: str = "") -> None:
-    """It is late, or nothing more can be done without a person."""
+def escalate(journal: Journal, name: str, why: str, *, needs: str = "", closes: tuple[str, ...] = ()) -> bool:
+    """It is late, or nothing more can be done without a person. False if that was said, or it is over."""
     known = journal.state.control.incidents.get(name)
-    if known is not None and known.state in ("classified", "executed"):
-        _step(journal, "incident.escalated", known, None, why=why, **({"needs": needs} if needs else {}))
+    if known is None or known.state not in ("classified", "executed"):
+        return False
+    more = {**({"needs": needs} if needs else {}), **({"closes": list(closes)} if closes else {})}
+    _step(journal, "incident.escalated", known, None, why=why, **more)
+    return True
 
 
 def _step(journal: Journal, kind: Kind, known: IncidentRecord, cause: int | None, **data: Any) -> Event:

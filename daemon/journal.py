@@ -20,6 +20,7 @@ class Journal:
         self.live = Live(state)
         self._recorder = Recorder(self.live, log)
         self._stamp = Stamp(0.0, 0.0, "")
+        self._written = True
 
     @property
     def state(self) -> SwarmState:
@@ -56,8 +57,13 @@ class Journal:
 
     @property
     def blocked(self) -> int:
-        """Events that could not be written: while there are any, nothing is spawned."""
-        return self.log.backlog if self.log.fault is not None else 0
+        """Events that could not be written, refused or unanswered: while there are any, nothing is spawned."""
+        return self.log.backlog if self.log.fault is not None or not self._written else 0
+
+    def heard(self, written: bool) -> bool:
+        """Whether everything said is in the file, as the last flush had it."""
+        self._written = written
+        return written
 
     def stamp(self) -> Stamp:
         """The moment under way, as the log and the state files write it."""

@@ -23,6 +23,8 @@ from .workers.adopt import Adoption
 JUMP_S = 2.0
 """UTC may drift this much against monotonic time between two cycles before it is called a jump."""
 STEP_S = 0.05
+RETRY_S = 1.0
+"""While the log cannot be written, this long until it is tried again."""
 
 
 class Observer:
@@ -67,6 +69,7 @@ class Observer:
         times = [job.not_before for job in observation.jobs.values() if job.state == "queued" and job.not_before > now]
         times += [hold.until for hold in observation.holds.values() if hold.until is not None and hold.until > now]
         times += self._bucket(observation)
+        times += [now + RETRY_S] if observation.host.log_backlog else []
         times += [item.due for item in observation.verify if item.due > now]
         times += [view.record.stop.due for view in observation.workers.values() if view.record.stop]
         first = min(times, default=now + tick_due - mono)
@@ -140,6 +143,7 @@ class Observer:
             disk=readings.disk,
             ballast_mb=readings.ballast_mb,
             log_backlog=self._swarm.journal.blocked,
+            disk_silent_s=self._swarm.scribe.silent_s(),
         )
 
     def _audit(self, moment: Moment) -> None:

@@ -1,7 +1,7 @@
 """Hands for what is in the records only: jobs, rounds, lanes, holds and incidents. They are done once they are said."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from ..state.models.actions import (
     EnqueueJobs,
@@ -15,12 +15,15 @@ from ..state.models.actions import (
 )
 from ..state.models.events import Draft
 from ..state.models.facts import Observation
-from ..state.models.names import gpu_lane
-from ..state.models.records import Hold
+from ..state.models.names import SWARM, gpu_lane, subject_kind
+from ..state.models.records import Hold, IncidentRecord
 from ..state.plans import digest
 from . import incidents
 from .deeds import Answers, Carry, Plan, Refused, cause_of
 from .jobs import new_lanes, queued_data, smaller, subject_of_jobs
+
+WORLD: Final = ("swarm", "gpu")
+"""Kinds of subject whose incidents end by what is seen of the world (standing.py)."""
 
 
 class RecordHands(Answers):
@@ -106,17 +109,28 @@ class RecordHands(Answers):
                     count -= 1
 
     def _hold(self, order: Order, action: HoldSubject, observation: Observation, plan: Plan) -> None:
+        """A job or lane that is held is dealt with; a device or a disk is well only when it is seen to be."""
+        journal = self._swarm.journal
         hold = Hold(action.reason, action.class_, plan.moment.now, action.until, action.needs)
-        event = self._swarm.journal.record(
-            Draft("hold.set", action.subject, {"hold": hold}, self._cause(order, action.subject), order.agent)
-        )
-        self._settle(order, event.seq, {"held": action.reason}, action.subject)
+        of_world = [one for one in self._of_world(action.subject) if one.class_ == action.class_]
+        cause = of_world[0].seq if of_world else self._cause(order, action.subject)
+        event = journal.record(Draft("hold.set", action.subject, {"hold": hold}, cause, order.agent))
+        for one in of_world:
+            incidents.executed(journal, one.incident, order.kind, event.seq)
+        if subject_kind(action.subject) not in WORLD:
+            self._settle(order, event.seq, {"held": action.reason}, action.subject)
 
     def _release(self, order: Order, action: ReleaseHold, observation: Observation, plan: Plan) -> None:
         data = {"class": action.class_, "why": order.reason}
         cause = self._cause(order, action.subject)
         event = self._swarm.journal.record(Draft("hold.released", action.subject, data, cause, order.agent))
-        self._settle(order, event.seq, {"released": action.class_}, action.subject)
+        if subject_kind(action.subject) not in WORLD:
+            self._settle(order, event.seq, {"released": action.class_}, action.subject)
+
+    def _of_world(self, subject: str) -> list[IncidentRecord]:
+        """Incidents that a hold of the swarm or of a device may answer: of the swarm, those of any subject."""
+        open_ = self._swarm.journal.state.control.incidents.values()
+        return [one for one in open_ if subject == SWARM or (one.subject == subject and subject_kind(subject) == "gpu")]
 
     def _open_incident(self, order: Order, action: OpenIncident, observation: Observation, plan: Plan) -> None:
         incidents.detect(self._swarm.journal, action.class_, action.subject, action.why or order.reason,

@@ -15,6 +15,8 @@ from .deeds import Hand
 from .swarm import Swarm
 
 BALLAST: Final = "ballast"
+ROOM_WITHIN_S: Final = 5.0
+"""After the ballast went, the next look at the disk must find room, or a person has to make some."""
 
 
 class Repairs:
@@ -66,7 +68,10 @@ class Repairs:
         swarm = self._swarm
         swarm.world.files.remove_tree(self._ballast())
         swarm.world.host.refresh()
-        self._settle(order, {"ballast": self._size_mb()}, BALLAST, "state")
+        due = swarm.journal.stamp().ts + ROOM_WITHIN_S
+        for incident in list(incidents.about(swarm.journal, "state")):
+            if incident.class_ == "disk_full":  # over once there is seen to be room
+                incidents.executed(swarm.journal, incident.incident, order.kind, due=due)
 
     def _rebuild_ballast(self, order: Order) -> None:
         """Blocks of its own: a hole would free nothing."""
@@ -79,7 +84,7 @@ class Repairs:
             files.remove_tree(path)
             swarm.journal.tell(Draft("disk.full", "state", {"why": f"no room for the ballast: {error.strerror}"}))
         swarm.world.host.refresh()
-        self._settle(order, {"ballast": self._size_mb()}, BALLAST, "state")
+        self._settle(order, {"ballast": self._size_mb()}, BALLAST)
 
     def _settle(self, order: Order, seen: dict[str, Any], *subjects: str) -> None:
         for incident in list(incidents.about(self._swarm.journal, order.subject, *subjects)):

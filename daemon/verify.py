@@ -1,42 +1,65 @@
 """Looking again: whether what was ordered is so, by what is seen now and never by what the action returned.
 
-Every open item is looked at in every cycle until it is seen done; one that is late escalates its incident.
+Every open item is looked at in every cycle until it is seen done; one that is late escalates its incident. So is every
+incident about the world (standing.py), until the world is well.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..state.models.events import Draft
+from ..agents.detectors.placement import placements
+from ..state.models.events import Draft, Kind
+from ..state.models.facts import Observation
 from ..state.models.names import is_command
 from ..state.models.readings import Known
-from ..state.models.records import OpenItem
+from ..state.models.records import IncidentRecord, OpenItem
 from ..state.models.transitions import ENDED_JOBS
-from . import incidents
+from . import incidents, standing
 from .moment import Moment
 from .swarm import Swarm
 from .workers.identity import BURIED
 
-Look = Callable[[OpenItem], Any]
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It will not be done: why, and what a person must do."""
+
+    why: str
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was seen; `kind` and `data`: the event that tells it."""
+
+    seen: Any
+    kind: Kind
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+Look = Callable[[OpenItem], Done | Failed | None]
+"""None: nothing to be seen yet."""
 
 
 class Verifier:
-    """`looks`: what `done_when` means, by name: what was seen if it is done, else None."""
+    """`looks`: what `done_when` means, by name."""
 
     def __init__(self, swarm: Swarm, looks: dict[str, Look] | None = None) -> None:
         self._swarm = swarm
         self._looks = looks or {}
 
-    def verify(self, moment: Moment) -> None:
-        """Close what is done, escalate what is late."""
+    def verify(self, moment: Moment, observation: Observation) -> None:
+        """Close what is done, escalate what is late. `observation`: what this cycle began with."""
         for item in self._swarm.journal.state.fleet.verify:
             if item.done_when == "worker_started":
                 self._started(item)
-            elif (look := self._looks.get(item.done_when)) and (seen := look(item)) is not None:
-                self._done(item, seen)
+            elif look := self._looks.get(item.done_when):
+                self._looked(item, look(item))
         for item in self._swarm.journal.state.fleet.verify:
             if moment.now > item.due:
                 self._late(item, moment)
-        self._settle(moment)
+        self._settle(moment, observation)
 
     def _started(self, item: OpenItem) -> None:
         """A process of this token was started: its identity is logged now that it was seen."""
@@ -60,9 +83,17 @@ class Verifier:
             seen = {"worker": record.worker, "pid": identity.pid, "state": sample.known.state}
             incidents.verified(swarm.journal, item.incident, seen)
 
-    def _done(self, item: OpenItem, seen: Any) -> None:
-        if item.incident:
-            incidents.verified(self._swarm.journal, item.incident, seen, closes=(item.id,))
+    def _looked(self, item: OpenItem, found: Done | Failed | None) -> None:
+        if found is None:
+            return
+        journal, opened = self._swarm.journal, int(item.id[1:])
+        if isinstance(found, Done):
+            data = {**found.data, "closes": [item.id]}
+            journal.record(Draft(found.kind, item.subject, data, opened, outcome="seen"))
+            incidents.settle(journal, item.incident, item.action, found.seen)
+        elif not incidents.escalate(journal, item.incident, found.why, needs=found.needs, closes=(item.id,)):
+            data = {"why": found.why, "action": item.action, "closes": [item.id]}
+            journal.record(Draft("state.refused", item.subject, data, opened, outcome="failed"))
 
     def _late(self, item: OpenItem, moment: Moment) -> None:
         journal = self._swarm.journal
@@ -73,15 +104,28 @@ class Verifier:
             name = incidents.detect(journal, "verify_late", item.subject, why, evidence=(int(item.id[1:]),))
             incidents.escalate(journal, name, why)
 
-    def _settle(self, moment: Moment) -> None:
-        """Incidents about jobs that ended or run again are over; those whose time has passed escalate."""
+    def _settle(self, moment: Moment, observation: Observation) -> None:
+        """Incidents whose job ended, or whose subject is well again, are over; those whose time has passed escalate."""
         journal = self._swarm.journal
-        jobs = journal.jobs
         for incident in list(journal.state.control.incidents.values()):
-            job = jobs.get(incident.subject)
+            job = journal.jobs.get(incident.subject)
             if job is not None and job.state in ENDED_JOBS:
                 incidents.settle(journal, incident.incident, "none", {"job": job.state})
-            elif (
-                incident.due is not None and moment.now > incident.due and incident.state in ("classified", "executed")
-            ):
+            elif job is None and (seen := standing.over(incident, observation)) is not None:
+                self._well_again(incident, seen)
+            elif incident.due is not None and moment.now > incident.due and not _waits(incident, observation):
                 incidents.escalate(journal, incident.incident, f"nothing worked until it was due: {incident.why}")
+
+    def _well_again(self, incident: IncidentRecord, seen: Any) -> None:
+        journal = self._swarm.journal
+        if incident.class_ == "disk_full":
+            journal.tell(Draft("disk.restored", incident.subject, {"seen": seen}, incident.seq))
+        incidents.settle(journal, incident.incident, "none", seen)
+
+
+def _waits(incident: IncidentRecord, observation: Observation) -> bool:
+    """Whether nothing is wrong with a job but that it waits its turn: for a lane, for room, for a person's pause."""
+    job = observation.jobs.get(incident.subject)
+    if job is None or job.state != "queued":
+        return False
+    return not any(one.job == job.job for one in placements(observation))

@@ -84,7 +84,8 @@ class HostView:
     """`cpus`: capacity, the smaller of affinity and cgroup quota. `cpu_ours`, `cpu_others`: percent of the capacity
     over the last 60 s, steal among the others'. `oom_kills`: the counter. `disk`: by root (results, state, logs...).
 
-    `log_backlog`: events that could not be written yet; while there are any nothing is spawned.
+    `log_backlog`: events that could not be written yet; while there are any nothing is spawned. `disk_silent_s`: how
+    long the disk of the state has kept the log or a save waiting.
     """
 
     cpus: float
@@ -98,6 +99,7 @@ class HostView:
     disk: Mapping[str, DiskView] = field(default_factory=dict)
     ballast_mb: Reading[float] = UNSEEN
     log_backlog: int = 0
+    disk_silent_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

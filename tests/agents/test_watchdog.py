@@ -34,11 +34,21 @@ def test_a_file_that_was_not_written_for_too_long_is_written_unless_we_were_away
     assert propose(ME, replace(file(age_s=900.0), gap_s=890.0))[0] == []
 
 
-@pytest.mark.parametrize(("fault", "class_"), [("newer", "state_file"), ("unanswered", "disk_silent")])
-def test_what_must_not_be_touched_is_told_of_only(fault: str, class_: str) -> None:
-    seen = file(valid=False, fault=fault)
+def test_a_file_of_a_newer_version_is_told_of_and_not_touched() -> None:
+    seen = file(valid=False, fault="newer")
     assert actions(ME, seen) == []
-    assert incidents(ME, seen) == {(class_, CONTROL)}
+    assert incidents(ME, seen) == {("state_file", CONTROL)}
+
+
+def test_a_disk_that_is_late_is_nobodys_fault_until_it_has_been_silent_for_ten_seconds() -> None:
+    seen = file(valid=False, fault="unanswered")
+    assert propose(ME, seen)[0] == []
+    late = replace(file(age_s=60.0), host=host(disk_silent_s=9.9))
+    assert propose(ME, late)[0] == []
+    silent = replace(seen, host=host(disk_silent_s=10.0))
+    assert actions(ME, silent) == []
+    assert incidents(ME, silent) == {("disk_silent", "state")}
+    assert incidents(ME, replace(silent, incidents=incident("disk_silent", "state"))) == set()
 
 
 def test_a_memory_that_only_a_copy_knows_is_restored_and_one_in_use_is_written_again() -> None:
