@@ -21,8 +21,10 @@ from ..state.errors import BadConfig, BadData, StorageBroken
 from ..state.eventlog import EventLog
 from ..state.files import make_folder, write_atomic
 from ..state.models.commands import Launch
+from ..state.models.config import Config
 from ..state.models.events import Draft
-from ..state.models.names import is_swarm_id
+from ..state.models.names import SWARM, hold_name, is_swarm_id
+from ..state.models.records import Hold
 from ..state.models.state_files import FILES, AgentFile, agent_file, agent_rule
 from ..state.replay import SLICES, SwarmState
 from ..state.scribe import ThreadedScribe
@@ -32,7 +34,7 @@ from .doorway import Asked
 from .journal import Journal
 from .ports import World
 from .swarm import WORKERS, Swarm
-from .wishes import accepted, wish
+from .wishing import PLAN_LOST, carry_out
 from .workers.identity import own_epoch, stat_of
 
 SWARM_ID: Final = "swarm_id"
@@ -115,14 +117,29 @@ def begin(swarm: Swarm, memory: Memory, roster: Roster) -> None:
         how = "restart" if how == "crash" and control.desired.life in ("drain", "restart") else how
     for draft in memory.said:
         journal.record(draft)
-    config = hashlib.sha256(swarm.file_config.model_dump_json().encode()).hexdigest()[:16]
-    data = {"swarm_id": swarm.swarm_id, "epoch": swarm.epoch, "build": swarm.build, "config": config,
-            "pid": os.getpid(), "start": how}  # fmt: skip
+    data = {"swarm_id": swarm.swarm_id, "epoch": swarm.epoch, "build": swarm.build,
+            "config": config_digest(swarm.file_config), "pid": os.getpid(), "start": how}  # fmt: skip
     journal.record(Draft("daemon.started", "daemon", data, outcome=how))
     for name, source in roster.sources.items():
         known = control.agents.get(name)
         if known is None or known.source != source:
             journal.record(Draft("agent.loaded", name, {"source": source}))
+    _hold_without_plan(swarm)
+
+
+def config_digest(config: Config) -> str:
+    """What tells one configuration from another."""
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _hold_without_plan(swarm: Swarm) -> None:
+    """Nothing runs by a plan that nobody can read: the next launch releases it."""
+    try:
+        swarm.overlaid(swarm.file_config)
+    except (BadConfig, StorageBroken) as error:
+        if hold_name(SWARM, PLAN_LOST) not in swarm.journal.state.control.holds:
+            hold = Hold(error.message, PLAN_LOST, swarm.world.clock.now(), needs=error.fix or "launch the plan again")
+            swarm.journal.record(Draft("hold.set", SWARM, {"hold": hold}))
 
 
 def launch_own_plan(swarm: Swarm) -> None:
@@ -132,7 +149,7 @@ def launch_own_plan(swarm: Swarm) -> None:
         return
     asked = Asked(f"start-{swarm.swarm_id[:8]}", "launch", {}, Launch())
     with contextlib.suppress(BadConfig):  # nothing to launch: somebody will say what
-        swarm.journal.record(accepted(asked, wish(state, swarm.file_config, asked)))
+        carry_out(swarm, asked)
 
 
 def memories_of(roster: Roster, memory: Memory) -> tuple[dict[str, Any], list[Draft]]:

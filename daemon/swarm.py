@@ -1,9 +1,9 @@
 """What the parts of the loop share: the ports, the memory, and where things lie."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..state.errors import BadConfig
+from ..state.errors import BadConfig, StorageBroken
 from ..state.models.config import Config
 from ..state.models.events import Draft
 from ..state.models.facts import FileView
@@ -11,10 +11,12 @@ from ..state.models.records import Desired
 from ..state.paths import Roots
 from ..state.plans import overlay
 from ..state.scribe import Scribe
+from .background import Caretaker, NoCaretaker
+from .housekeeping import WORKERS as WORKERS
 from .journal import Journal
+from .plan_shelf import PlanShelf
 from .ports import Identity, World
-
-WORKERS = "workers"
+from .probes.artifacts import Findings
 
 
 @dataclass
@@ -37,24 +39,51 @@ class Swarm:
     """State files as they were last read back."""
     saved: bool = False
     """Whether this daemon has written its state files at least once."""
-    _overlaid: tuple[object, object, Config] | None = None
+    caretaker: Caretaker = field(default_factory=NoCaretaker)
+    findings: Findings = field(default_factory=Findings)
+    """Results and ledger as they were last looked at."""
+    _shelf: PlanShelf | None = None
+    _overlaid: tuple[object, object, str, Config] | None = None
 
     @property
     def config(self) -> Config:
-        """The configuration in force; a plan that contradicts a reloaded file is reported and left out."""
-        plan = self.journal.state.control.desired.plan
-        if self._overlaid is None or self._overlaid[0] is not self.file_config or self._overlaid[1] is not plan:
-            try:
-                config = overlay(self.file_config, plan)
-            except BadConfig as error:
-                self.journal.tell(Draft("command.refused", "launch", {"why": error.line()}, outcome="contradiction"))
-                config = self.file_config
-            self._overlaid = (self.file_config, plan, config)
-        return self._overlaid[2]
+        """The configuration in force; a plan that contradicts the file, or is lost, is reported and left out."""
+        desired = self.desired
+        known = self._overlaid
+        if known and known[0] is self.file_config and known[1] is desired.plan and known[2] == desired.plan_file:
+            return known[3]
+        try:
+            config = self.overlaid(self.file_config)
+        except (BadConfig, StorageBroken) as error:
+            self.journal.tell(Draft("command.refused", "launch", {"why": error.line()}, outcome="contradiction"))
+            config = self.file_config
+        self._overlaid = (self.file_config, desired.plan, desired.plan_file, config)
+        return config
+
+    def overlaid(self, file_config: Config) -> Config:
+        """The launched plan over this file. Raises BadConfig where they contradict each other, StorageBroken when the
+        plan is lost."""
+        desired = self.desired
+        return overlay(file_config, self.plans.find(desired.plan_file) if desired.plan_file else desired.plan)
+
+    @property
+    def plans(self) -> PlanShelf:
+        """Where plans lie that are too large for a line of the log."""
+        if self._shelf is None:
+            self._shelf = PlanShelf(self.roots.state)
+        return self._shelf
+
+    def look(self, *, tick: bool) -> None:
+        """Take over what the caretaker found; what changed is news for one cycle."""
+        if tick:
+            self.findings = self.caretaker.findings()
+        elif self.findings.artifacts.changed:
+            view = replace(self.findings.artifacts, changed=())
+            self.findings = replace(self.findings, artifacts=view)
 
     @property
     def desired(self) -> Desired:
-        return self.journal.state.control.desired
+        return self.journal.live.desired
 
     def folder(self, worker: str) -> Path:
         """Of one worker: job.json, progress.json, exit.json, lock."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from ..state.errors import BadConfig
+from ..state.errors import BadConfig, BtswarmError
 from ..state.models.config import Config
 from ..state.models.events import Draft
 from ..state.models.names import SWARM, parse_hold
@@ -69,7 +69,7 @@ def accepted(asked: Asked, change: Change) -> Draft:
     return Draft("command.accepted", asked.args.get("subject") or asked.args.get("job") or SWARM, data)
 
 
-def refused(asked: Asked, error: BadConfig) -> Draft:
+def refused(asked: Asked, error: BtswarmError) -> Draft:
     return Draft("command.refused", SWARM, {"id": asked.id, "cmd": asked.cmd, "why": error.line()}, outcome="refused")
 
 
@@ -83,7 +83,12 @@ def _launch(state: State, config: Config, args: Mapping[str, Any]) -> Change:
     desired = state.control.desired
     sha = identity(wanted)
     kept = () if SWARM in desired.paused else desired.paused
-    return {"life": "run", "plan": plan, "plan_sha256": sha, **({} if kept == desired.paused else {"paused": kept})}
+    change: dict[str, Any] = {"life": "run", "plan": plan, "plan_sha256": sha}
+    if desired.plan_file:
+        change["plan_file"] = ""
+    if kept != desired.paused:
+        change["paused"] = kept
+    return change
 
 
 def refuse_incomplete(wanted: Config) -> None:
@@ -116,17 +121,14 @@ def _resume(state: State, subject: str) -> Change:
     desired = state.control.desired
     if subject == SWARM:
         calmed = {"paused": (), "draining": ()}
-        return calmed if desired.life not in ("drain", "restart") else {**calmed, "life": _life(desired.plan)}
+        life = "run" if desired.has_plan else "idle"
+        return calmed if desired.life not in ("drain", "restart") else {**calmed, "life": life}
     if subject not in desired.paused and subject not in desired.draining:
         raise BadConfig(f"{subject} is not paused", fix="btswarm status shows what is")
     return {
         "paused": tuple(one for one in desired.paused if one != subject),
         "draining": tuple(one for one in desired.draining if one != subject),
     }
-
-
-def _life(plan: Mapping[str, Any]) -> str:
-    return "run" if plan else "idle"
 
 
 def _drain(state: State, args: Mapping[str, Any]) -> Change:

@@ -5,18 +5,22 @@ from that here; stopping and starting workers is for the agents to ask for.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from ..state.errors import BadConfig, BtswarmError
-from ..state.models.events import Draft
+from ..state.errors import BtswarmError
+from ..state.models.events import Draft, Event
 from ..state.models.facts import Command
-from ..state.models.names import COMMANDS, is_command
+from ..state.models.names import COMMANDS, SWARM, hold_name, is_command
 from ..state.models.transitions import ENDED_JOBS
+from ..state.plans import INLINE_BYTES, canonical_bytes
 from .doorway import Asked
 from .jobs import command_lanes, missing_commands, queued_data, unwanted_commands
 from .moment import Moment
 from .swarm import Swarm
 from .wishes import accepted, known, refused, wish
+
+PLAN_LOST: Final = "plan_lost"
+"""Class of the hold while the launched plan cannot be read."""
 
 
 class Door(Protocol):
@@ -29,6 +33,20 @@ class Door(Protocol):
     def refuse(self, id_: str, error: BtswarmError) -> None: ...
 
     def publish(self, seq: int, pages: Mapping[str, bytes]) -> None: ...
+
+
+def carry_out(swarm: Swarm, asked: Asked) -> Event:
+    """Log a command, by which it is so. Raises BadConfig for what cannot be wished, and what the disk says to a plan
+    that needs a file."""
+    change = dict(wish(swarm.journal.state, swarm.file_config, asked))
+    plan = change.get("plan")
+    if plan and len(canonical_bytes(plan)) > INLINE_BYTES:
+        change |= {"plan": {}, "plan_file": swarm.plans.put(plan)}
+    event = swarm.journal.record(accepted(asked, change))
+    if asked.cmd == "launch" and hold_name(SWARM, PLAN_LOST) in swarm.journal.state.control.holds:
+        data = {"class": PLAN_LOST, "why": "a plan was launched"}
+        swarm.journal.record(Draft("hold.released", SWARM, data, event.seq))
+    return event
 
 
 class Wishing:
@@ -47,13 +65,12 @@ class Wishing:
 
     def _hear(self, asked: Asked) -> Command | None:
         swarm = self._swarm
-        state = swarm.journal.state
-        if (seq := known(state.control, asked.id)) is not None:
+        if (seq := known(swarm.journal.state.control, asked.id)) is not None:
             self._answers.append((asked.id, seq))
             return None
         try:
-            event = swarm.journal.record(accepted(asked, wish(state, swarm.file_config, asked)))
-        except BadConfig as error:
+            event = carry_out(swarm, asked)
+        except BtswarmError as error:
             swarm.journal.tell(refused(asked, error))
             assert self.door is not None
             self.door.refuse(asked.id, error)

@@ -10,13 +10,13 @@ from ..state.models.config import SYNTHETIC
 from ..state.models.jobs import Claims, CostRates, Inputs, Job, Limits, Volume
 from ..state.models.names import is_command, lane_kind, parse_job
 from ..state.models.records import JobRecord, LaneRecord, WorkerRecord
+from ..state.results import FILL, MAIN, ROUNDS
 from .ports import Launch
 from .swarm import Swarm
 from .workers.spawn import environment
 
 JOB = "job.json"
 LOCK = "lock"
-MAIN = "main"
 CACHES = "cache"
 ENGINE = ("-P", "-m", "btswarm.engine.worker")
 
@@ -46,7 +46,7 @@ def job_file(swarm: Swarm, job: JobRecord, worker: str) -> bytes:
 
 def _engine_part(swarm: Swarm, job: JobRecord, worker: str) -> dict[str, object]:
     spec, config, name = job.spec, swarm.config, parse_job(job.job)
-    round_folder = swarm.roots.results / "rounds" / str(name.round)
+    round_folder = swarm.roots.results / ROUNDS / str(name.round)
     folder = round_folder / lane_root(job) / name.symbol / name.mode
     volume = {**config.volume.model_dump(exclude={"fill_combos_max"}), **spec.volume}
     return {
@@ -74,7 +74,7 @@ def lane_root(job: JobRecord) -> str:
     """The folder of a round that a job writes to: of the job and not of the lane, so that whoever relaunches it, on
     whatever lane, finds its study and its checkpoint."""
     name = parse_job(job.job)
-    return f"fill-{name.part}" if job.spec.lane_role == "fill" and name.part else MAIN
+    return f"{FILL}{name.part}" if job.spec.lane_role == "fill" and name.part else MAIN
 
 
 def _artifacts_before(swarm: Swarm, job: JobRecord) -> Sequence[str]:

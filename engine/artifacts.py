@@ -10,15 +10,14 @@ from pydantic import BaseModel, ValidationError
 from ..state.errors import BadData, InputGone, StorageBroken
 from ..state.files import write_atomic
 from ..state.models.artifacts import CostFacts, DataFacts, Phase0
+from ..state.results import ALL_TRIALS as ALL_TRIALS
+from ..state.results import BEST as BEST
+from ..state.results import PHASE0 as PHASE0
+from ..state.results import PREFLIGHT as PREFLIGHT
+from ..state.results import TEARSHEET as TEARSHEET
+from ..state.results import VALIDATION as VALIDATION
 from .bars import Bars
 from .costs import Costs
-
-PHASE0 = "phase0_top500.json"
-PREFLIGHT = "preflight.json"
-ALL_TRIALS = "all_trials.json"
-VALIDATION = "validation.json"
-TEARSHEET = "tearsheet.html"
-BEST = ("best_sharpe", "best_returns", "lowest_drawdown", "best_winrate", "best_robust")
 
 PACKAGES = ("btswarm", "numpy", "numba", "optuna")
 

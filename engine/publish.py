@@ -3,7 +3,6 @@
 It is swapped in one step, so that a reader sees one round or the other, whole.
 """
 
-import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,10 @@ from pathlib import Path
 from ..state.errors import BtswarmError
 from ..state.files import locked, make_folder, point_link
 from ..state.models.trials import AllTrials, SearchFacts
+from ..state.results import PUBLISHED, ROBUST
+from ..state.results import published_rounds as published_rounds
 from .artifacts import ALL_TRIALS, read_model
-from .rounds import ROUNDS
 
-PUBLISHED = "optimizations"
-ROBUST = "best_robust"
 LOCK = ".publish.lock"
 
 
@@ -51,16 +49,6 @@ def is_published(results: Path, folder: Path, symbol: str, mode: str) -> bool:
     """Whether the view points at this very folder."""
     link = results / PUBLISHED / symbol / mode
     return link.is_symlink() and link.resolve() == folder.resolve()
-
-
-def published_rounds(results: Path) -> set[int]:
-    """The numbers of the rounds that some view points into: none of them may be removed."""
-    found = set()
-    for link in (results / PUBLISHED).glob("*/*"):
-        if link.is_symlink():
-            steps = itertools.pairwise(link.resolve().parts)
-            found |= {int(number) for folder, number in steps if folder == ROUNDS and number.isdecimal()}
-    return found
 
 
 def standing(folder: Path) -> Standing | None:

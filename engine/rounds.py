@@ -14,9 +14,10 @@ from typing import Any
 from ..state.errors import BtswarmError, NoPermission
 from ..state.files import TEMP_PREFIX, claim_folder, claimed, make_folder
 from ..state.models.rounds import Round
+from ..state.results import ROUNDS as ROUNDS
+from ..state.results import round_numbers
 from .artifacts import read_model, write_model
 
-ROUNDS = "rounds"
 LANE = "fg"
 RUN_LOCK = ".run.lock"
 ROUND_FILE = "round.json"
@@ -95,7 +96,7 @@ def prune(results: Path, keep: int, published: set[int]) -> list[int]:
     What is older than all that are kept and is no round, a kill left half-removed or never begun.
     """
     kept = {one.number for one in _rounds(results)[-keep:]}
-    old = [number for number in _numbers(results) if kept and number < min(kept) and number not in published]
+    old = [number for number in round_numbers(results) if kept and number < min(kept) and number not in published]
     removed = []
     for number in old:
         folder = lane_folder(results, number)
@@ -122,15 +123,10 @@ def _read(path: Path) -> Round | None:
         return None
 
 
-def _numbers(results: Path) -> list[int]:
-    folder = results / ROUNDS
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
-
-
 def _new_number(results: Path) -> int:
     """The next number, its folder made; the last one if a kill left nothing but folders there."""
     folder = make_folder(results / ROUNDS)
-    last = max(_numbers(results), default=0)
+    last = max(round_numbers(results), default=0)
     if last and not any(path.is_file() for path in (folder / str(last)).rglob("*")):
         return last
     number = last + 1

@@ -12,8 +12,10 @@ from .errors import BadConfig
 from .models.config import Config
 
 TABLES: Final = ("plan", "volume", "costs", "space", "command")
-MAX_BYTES: Final = 2048
-"""A plan is remembered by one line of the event log."""
+INLINE_BYTES: Final = 2048
+"""A plan up to here is remembered by one line of the event log, a larger one by a file that the line names."""
+MAX_BYTES: Final = 48 << 10
+"""A command is one line of at most 64 KB."""
 
 
 def tables_of(config: Config) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def tables_of(config: Config) -> dict[str, Any]:
 
 def digest(plan: Mapping[str, Any]) -> str:
     """sha256 of a plan's canonical JSON."""
-    return hashlib.sha256(_canonical(plan)).hexdigest()
+    return hashlib.sha256(canonical_bytes(plan)).hexdigest()
 
 
 def identity(wanted: Config) -> str:
@@ -40,7 +42,7 @@ def overlay(config: Config, plan: Mapping[str, Any]) -> Config:
     if not plan:
         return config
     tables = orjson.loads(config.model_dump_json())
-    for name, wanted in orjson.loads(_canonical(plan)).items():
+    for name, wanted in orjson.loads(canonical_bytes(plan)).items():
         tables[name] = {**tables[name], **wanted} if isinstance(wanted, dict) and name != "space" else wanted
     try:
         return Config.model_validate_json(orjson.dumps(tables))
@@ -49,13 +51,14 @@ def overlay(config: Config, plan: Mapping[str, Any]) -> Config:
 
 
 def refuse_oversized(plan: Mapping[str, Any]) -> None:
-    """Raises BadConfig for a plan that does not fit a line of the log."""
-    if (size := len(_canonical(plan))) > MAX_BYTES:
+    """Raises BadConfig for a plan that no command can carry."""
+    if (size := len(canonical_bytes(plan))) > MAX_BYTES:
         raise BadConfig(
             f"the plan takes {size} bytes, {MAX_BYTES} is the most a command may carry",
             fix="write it into the daemon's btswarm.toml, reload, and launch without a plan",
         )
 
 
-def _canonical(plan: Mapping[str, Any]) -> bytes:
+def canonical_bytes(plan: Mapping[str, Any]) -> bytes:
+    """JSON that is the same for the same plan."""
     return orjson.dumps(plan, option=orjson.OPT_SORT_KEYS)

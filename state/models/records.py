@@ -310,6 +310,9 @@ class ProbeRecord:
 class Desired:
     """What people asked for. `paused`, `draining`: `swarm`, lanes or jobs. `cancel`: jobs; `release`: held subjects.
 
+    `plan` is empty where `plan_file` names the file that holds it, by its sha256. `plan_sha256`: identity of the search
+    that the plan asks for.
+
     `life`: idle without a plan; drain ends the daemon with its workers, restart ends it and leaves them.
     `commands`: the newest ids and the seq each was logged under, so that the same id twice is one command.
     """
@@ -319,11 +322,16 @@ class Desired:
     life: Literal["idle", "run", "drain", "restart"] = "idle"
     plan: Mapping[str, Any] = field(default_factory=dict)
     plan_sha256: str = ""
+    plan_file: str = ""
     paused: tuple[str, ...] = ()
     draining: tuple[str, ...] = ()
     cancel: tuple[str, ...] = ()
     release: tuple[str, ...] = ()
     commands: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def has_plan(self) -> bool:
+        return bool(self.plan or self.plan_file)
 
 
 IDLE: Final = Desired()

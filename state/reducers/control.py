@@ -64,9 +64,7 @@ def _daemon_started(edit: ControlEdit, event: Event) -> None:
     edit.set("config", data["config"])
     edit.set("started", event.ts)
     if edit.desired.life in ("drain", "restart"):
-        edit.set(
-            "desired", replace(edit.desired, life="run" if edit.desired.plan or edit.desired.plan_sha256 else "idle")
-        )
+        edit.set("desired", replace(edit.desired, life="run" if edit.desired.has_plan else "idle"))
 
 
 def _begin_time_anew(edit: ControlEdit, mono: float) -> None:
