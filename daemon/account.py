@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from ..agents.detectors.use import cpu_pct
 from ..state.models.facts import UNSEEN, GpuView, Hold, JobView, LaneView, Observation, WorkerView
 from ..state.models.readings import Known, Missing, Reading
 from ..state.models.records import IncidentRecord, NextStep
@@ -108,12 +109,13 @@ def holds_of(observation: Observation) -> list[dict[str, Any]]:
 
 
 def utilisation(observation: Observation) -> dict[str, Any]:
-    """Against the targets. The GPU's is the mean of those that could be read."""
+    """Against the targets. The CPU's `pct` is of what other processes leave us, `ours_pct` and `others_pct` of all of
+    it; the GPU's is the mean of those that could be read."""
     targets = observation.swarm.config.targets
     gpus = list(observation.gpus.values())
     return {
-        "cpu": {**_reading(observation.host.cpu_ours), "target_pct": targets.cpu_pct,
-                "others_pct": _value(observation.host.cpu_others)},
+        "cpu": {**_reading(cpu_pct(observation)), "target_pct": targets.cpu_pct,
+                "ours_pct": _value(observation.host.cpu_ours), "others_pct": _value(observation.host.cpu_others)},
         "gpu": {**_reading(_mean_of_gpus(gpus)), "target_pct": targets.gpu_pct,
                 "devices": {gpu.uuid: {"index": gpu.index, "state": _value(gpu.state), "pct": _value(gpu.util_pct),
                                        "mem_used_mb": _value(gpu.mem_used_mb)} for gpu in gpus}},
