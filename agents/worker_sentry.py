@@ -25,7 +25,8 @@ from ..state.models.actions import (
 from ..state.models.facts import JobView, Known, Observation, WorkerView
 from ..state.models.failures import POLICIES
 from ..state.models.names import SWARM, is_command, lane_of
-from ..state.models.transitions import ENDED_JOBS
+from ..state.models.records import WorkerRecord
+from ..state.models.transitions import ENDED_JOBS, LIVING_WORKERS
 from .api import Agent, Proposals, Voice
 from .detectors import gpu_path
 from .detectors.incidents import told
@@ -41,8 +42,8 @@ LANE_CLASSES: Final = {str(name): policy.lane_after for name, policy in POLICIES
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`began`: when a worker was first seen running, monotonic, so that no jump of the clock ends it. `fallbacks`: by
-    job. `repairs`: job -> the attempt for which its study was looked at. `best`: combos/s by device."""
+    """`began`: when an engine worker was first seen running, monotonic, so that no jump of the clock ends it.
+    `fallbacks`: by job. `repairs`: job -> the attempt for which its study was looked at. `best`: combos/s by device."""
 
     began: Mapping[str, float] = field(default_factory=dict)
     fallbacks: Mapping[str, int] = field(default_factory=dict)
@@ -63,12 +64,12 @@ class Wrong:
 def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory]:
     memory = _remember(observation, memory)
     found: list[Proposal] = []
-    for view in observation.workers.values():
-        if view.record.state in WORKING and (wrong := _wrong(observation, view, memory)):
+    for view in _worth_a_look(observation):
+        if wrong := _wrong(observation, view, memory):
             found += _stop(observation, view, wrong)
             if wrong.reason == "fallback":
                 memory = replace(memory, fallbacks=_counted(memory.fallbacks, view.job))
-    busy = {view.job for view in observation.workers.values() if view.record.living}
+    busy = {view.record.job for view in observation.workers.values() if view.record.state in LIVING_WORKERS}
     for job in observation.jobs.values():
         if job.state == "running" and job.job not in busy:
             found += _left(observation, job)
@@ -97,6 +98,21 @@ def _again(observation: Observation, memory: Memory) -> tuple[list[Proposal], Me
             why = f"{last.worker} ended: {last.class_}" if last else "it ran before"
             found.append(ASK.asks(SpawnWorker(one.lane, one.job), why, f"jobs.{one.job}.attempts", subject=one.lane))
     return found, memory
+
+
+def _worth_a_look(observation: Observation) -> list[WorkerView]:
+    """Workers at work, but for those that nothing can be wrong with: the one of its command job while all are wanted."""
+    desired, jobs = observation.swarm.desired, observation.jobs
+    views = [view for view in observation.workers.values() if view.record.state in WORKING]
+    if desired.life == "drain" or desired.draining or desired.paused or desired.cancel:
+        return views
+    return [view for view in views if not _at_ease(view.record, jobs.get(view.record.job))]
+
+
+def _at_ease(record: WorkerRecord, job: JobView | None) -> bool:
+    if job is None or job.worker != record.worker or job.state != "running":
+        return False
+    return not job.spec.gpu and is_command(record.job)
 
 
 def _wrong(observation: Observation, view: WorkerView, memory: Memory) -> Wrong | None:
@@ -231,9 +247,10 @@ def _released(observation: Observation) -> Iterator[Proposal]:
 def _suspicious(observation: Observation, memory: Memory) -> Iterator[Proposal]:
     """Workers that go on, but not as they should: no seeds, a slow device, code of another version."""
     build, drifted = observation.swarm.build, []
-    for view in observation.workers.values():
+    running = (view for view in observation.workers.values() if view.record.state == "running")
+    for view in [view for view in running if not is_command(view.record.job)]:
         job = observation.jobs.get(view.job)
-        if job is None or view.record.state != "running" or is_command(view.job):
+        if job is None:
             continue
         if build and view.record.build != build:
             drifted.append(view.worker)
@@ -267,12 +284,11 @@ def _remember(observation: Observation, memory: Memory) -> Memory:
     """Who began when, and the best of each device; what is gone is forgotten."""
     workers, mono = observation.workers, observation.mono
     known = memory.began
-    fresh = {
-        name: mono
-        for name, view in workers.items()
-        if view.record.state == "running" and not known.get(name, mono + 1.0) <= mono
-    }
-    if fresh or any(name not in workers for name in known):
+    running = [
+        name for name, one in workers.items() if one.record.state == "running" and not is_command(one.record.job)
+    ]
+    fresh = {name: mono for name in running if not known.get(name, mono + 1.0) <= mono}
+    if fresh or not known.keys() <= workers.keys():
         memory = replace(memory, began={name: at for name, at in known.items() if name in workers} | fresh)
     if any(job not in observation.jobs for job in (*memory.fallbacks, *memory.repairs)):
         memory = replace(

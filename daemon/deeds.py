@@ -50,14 +50,14 @@ class Answers:
 
     def _incident_of(self, order: Order, *subjects: str) -> str:
         """The open incident that an order answers: one it names as evidence, or the oldest about its subject."""
-        open_ = self._swarm.journal.state.control.incidents
+        open_ = self._swarm.journal.incidents
         named = [f"i{one}" for one in order.evidence if f"i{one}" in open_]
         about = sorted(incidents.about(self._swarm.journal, order.subject, *subjects), key=lambda one: one.since)
         return next(iter(named), about[0].incident if about else "")
 
     def _cause(self, order: Order, *subjects: str) -> int | None:
         """What the deed follows from: the newest event of the incident that it answers, else the newest it names."""
-        known = self._swarm.journal.state.control.incidents.get(self._incident_of(order, *subjects))
+        known = self._swarm.journal.incidents.get(self._incident_of(order, *subjects))
         return known.seq if known else cause_of(order)
 
     def _answer_incident(self, order: Order, cause: int | None, *subjects: str) -> None:

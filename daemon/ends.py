@@ -22,6 +22,7 @@ PROGRESS = "progress.json"
 BEFORE_WORK = ("start", "load")
 INPUT_WAIT_S = 60.0
 OUTSIDE = frozenset(-one for one in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+SIGNALS: dict[int, str] = {int(one): one.name for one in signal.Signals}
 STOPPED_AS: dict[str, FailureClass] = {
     "stuck": FailureClass.STUCK,
     "stopped": FailureClass.STUCK,
@@ -181,7 +182,7 @@ def _again(
 
 
 def _signal(number: int) -> str:
-    return signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
+    return SIGNALS.get(number, f"signal {number}")
 
 
 def _number(value: object) -> int | None:

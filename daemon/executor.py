@@ -129,7 +129,7 @@ class Executor(Answers):
 
     def _spawn_level(self, moment: Moment) -> float:
         limits = self._swarm.config.restart
-        bucket = self._swarm.journal.state.control.buckets.spawn
+        bucket = self._swarm.journal.live.spawn_bucket
         level = float(limits.spawn_burst)
         if bucket is not None:
             level = bucket.at(moment.mono, limits.spawn_burst, limits.spawn_per_s)

@@ -37,18 +37,18 @@ def detect(
 
 
 def find(journal: Journal, name: str) -> IncidentRecord:
-    return journal.state.control.incidents[name]
+    return journal.incidents[name]
 
 
 def about(journal: Journal, *subjects: str) -> Iterator[IncidentRecord]:
     """Open incidents of any of the subjects."""
-    return (one for one in journal.state.control.incidents.values() if one.subject in subjects)
+    return (one for one in journal.incidents.values() if one.subject in subjects)
 
 
 def executed(journal: Journal, name: str, action: str, cause: int | None = None, due: float | None = None,
              opens: Mapping[str, Any] | None = None) -> bool:  # fmt: skip
     """Something was begun against it; `opens`: the item that says when it is done. False if it is executed already."""
-    known = journal.state.control.incidents.get(name)
+    known = journal.incidents.get(name)
     if known is None or known.state not in ("classified", "escalated"):
         return False
     _step(journal, "incident.executed", known, cause, action=action, due=due, **({"opens": opens} if opens else {}))
@@ -57,7 +57,7 @@ def executed(journal: Journal, name: str, action: str, cause: int | None = None,
 
 def verified(journal: Journal, name: str, seen: Any, *, closes: tuple[str, ...] = ()) -> None:
     """What was done was seen to work: verified and closed. `closes`: open items that end with it."""
-    known = journal.state.control.incidents.get(name)
+    known = journal.incidents.get(name)
     if known is None or known.state not in ("executed", "verified"):
         return
     if known.state == "executed":
@@ -74,7 +74,7 @@ def settle(journal: Journal, name: str, action: str, seen: Any, cause: int | Non
 
 def escalate(journal: Journal, name: str, why: str, *, needs: str = "", closes: tuple[str, ...] = ()) -> bool:
     """It is late, or nothing more can be done without a person. False if that was said, or it is over."""
-    known = journal.state.control.incidents.get(name)
+    known = journal.incidents.get(name)
     if known is None or known.state not in ("classified", "executed"):
         return False
     more = {**({"needs": needs} if needs else {}), **({"closes": list(closes)} if closes else {})}

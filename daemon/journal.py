@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ..state.eventlog import EventLog, Stamp
 from ..state.models.events import KINDS, Draft, Event
-from ..state.models.records import JobRecord, LaneRecord, WorkerRecord
+from ..state.models.records import IncidentRecord, JobRecord, LaneRecord, OpenItem, WorkerRecord
 from ..state.replay import Live, Recorder, SwarmState
 from .moment import Moment
 
@@ -28,20 +28,29 @@ class Journal:
 
     @property
     def jobs(self) -> Mapping[str, JobRecord]:
-        """As `state` has them, as of now."""
-        return self.live.state.queue.jobs
+        """As of now and without a snapshot: it may change under whoever keeps it."""
+        return self.live.jobs
 
     @property
     def workers(self) -> Mapping[str, WorkerRecord]:
-        return self.live.state.fleet.workers
+        return self.live.workers
+
+    @property
+    def incidents(self) -> Mapping[str, IncidentRecord]:
+        """Open ones."""
+        return self.live.incidents
+
+    @property
+    def verify(self) -> tuple[OpenItem, ...]:
+        return self.live.verify
 
     @property
     def lanes(self) -> Mapping[str, LaneRecord]:
-        return self.live.state.fleet.lanes
+        return self.live.lanes
 
     def turn(self, moment: Moment) -> None:
         """Events from now on happen at this moment; counts that are due are written."""
-        self._stamp = Stamp(moment.now, moment.mono, moment.epoch, self.state.queue.run, moment.cycle)
+        self._stamp = Stamp(moment.now, moment.mono, moment.epoch, self.live.run, moment.cycle)
         self._recorder.unfold(self._stamp)
 
     def record(self, draft: Draft) -> Event:

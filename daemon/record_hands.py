@@ -129,7 +129,7 @@ class RecordHands(Answers):
 
     def _of_world(self, subject: str) -> list[IncidentRecord]:
         """Incidents that a hold of the swarm or of a device may answer: of the swarm, those of any subject."""
-        open_ = self._swarm.journal.state.control.incidents.values()
+        open_ = self._swarm.journal.incidents.values()
         return [one for one in open_ if subject == SWARM or (one.subject == subject and subject_kind(subject) == "gpu")]
 
     def _open_incident(self, order: Order, action: OpenIncident, observation: Observation, plan: Plan) -> None:

@@ -51,12 +51,12 @@ class Verifier:
 
     def verify(self, moment: Moment, observation: Observation) -> None:
         """Close what is done, escalate what is late. `observation`: what this cycle began with."""
-        for item in self._swarm.journal.state.fleet.verify:
+        for item in self._swarm.journal.verify:
             if item.done_when == "worker_started":
                 self._started(item)
             elif look := self._looks.get(item.done_when):
                 self._looked(item, look(item))
-        for item in self._swarm.journal.state.fleet.verify:
+        for item in self._swarm.journal.verify:
             if moment.now > item.due:
                 self._late(item, moment)
         self._settle(moment, observation)
@@ -98,7 +98,7 @@ class Verifier:
     def _late(self, item: OpenItem, moment: Moment) -> None:
         journal = self._swarm.journal
         why = f"{item.action} of {item.subject} was due {moment.now - item.due:.1f} s ago: {item.done_when} is not seen"
-        if item.incident in journal.state.control.incidents:
+        if item.incident in journal.incidents:
             incidents.escalate(journal, item.incident, why)
         else:
             name = incidents.detect(journal, "verify_late", item.subject, why, evidence=(int(item.id[1:]),))
@@ -107,7 +107,7 @@ class Verifier:
     def _settle(self, moment: Moment, observation: Observation) -> None:
         """Incidents whose job ended, or whose subject is well again, are over; those whose time has passed escalate."""
         journal = self._swarm.journal
-        for incident in list(journal.state.control.incidents.values()):
+        for incident in list(journal.incidents.values()):
             job = journal.jobs.get(incident.subject)
             if job is not None and job.state in ENDED_JOBS:
                 incidents.settle(journal, incident.incident, "none", {"job": job.state})

@@ -15,7 +15,19 @@ from typing import Final, Literal
 from .errors import BadData
 from .eventlog import EventLog, Stamp
 from .models.events import KINDS, Draft, Event
-from .models.records import AgentRecord, IncidentRecord, JobRecord, LaneRecord, NextStep, RunGate, WorkerRecord
+from .models.records import (
+    AgentRecord,
+    Bucket,
+    Desired,
+    IncidentRecord,
+    JobRecord,
+    LaneRecord,
+    NextStep,
+    OpenItem,
+    Restarts,
+    RunGate,
+    WorkerRecord,
+)
 from .models.state_files import CONTROL, FLEET, QUEUE, Control, Fleet, Queue, lasting
 from .models.transitions import EventRefused, worker_to
 from .reducers import control, fleet, queue
@@ -93,6 +105,29 @@ class Live:
     def incidents(self) -> Mapping[str, IncidentRecord]:
         """Open ones as of now; not to be kept."""
         return self._control.incidents.rows
+
+    @property
+    def restarts(self) -> Mapping[str, Restarts]:
+        """Restart budgets by job, as of now; not to be kept."""
+        return self._control.restarts.rows
+
+    @property
+    def desired(self) -> Desired:
+        """What people want, as of now."""
+        return self._control.desired
+
+    @property
+    def spawn_bucket(self) -> Bucket | None:
+        return self._control.spawn
+
+    @property
+    def verify(self) -> tuple[OpenItem, ...]:
+        """Open items as of now."""
+        return self._fleet.verify
+
+    @property
+    def run(self) -> str:
+        return self._queue.run
 
     def apply(self, event: Event, slices: Iterable[Slice] = ("control", "queue", "fleet")) -> None:
         """Change the given slices. Raises EventRefused, nothing then being changed."""

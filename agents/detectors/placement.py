@@ -6,13 +6,14 @@ are reserved by claims; nothing of the engine starts below the floors of memory 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ...state.models.actions import MAX_SPAWNS
 from ...state.models.facts import HostView, JobView, Known, LaneView, Observation
 from ...state.models.names import SWARM, lane_kind, lane_of
+from ...state.models.transitions import LIVING_WORKERS
 
 Turn = Literal["again", "main", "fill"]
 """Whose it is to ask: worker_sentry, auto_scheduler, util_controller."""
@@ -40,14 +41,28 @@ def share(observation: Observation, turn: Turn) -> list[Placement]:
     return [one for one in placements(observation) if one.turn == turn]
 
 
-def placements(observation: Observation) -> list[Placement]:
-    """Every start that is possible now, at most `LOOKAHEAD` and what the spawn bucket holds."""
+def placements(observation: Observation) -> Sequence[Placement]:
+    """Every start that is possible now, at most `LOOKAHEAD` and what the spawn bucket holds.
+
+    All who ask are answered of one observation in turn: it is worked out once.
+    """
+    if _NEWEST[0] is not observation:
+        _NEWEST[:] = observation, tuple(_placed(observation))
+    return _NEWEST[1]
+
+
+_NEWEST: Final[list[Any]] = [None, ()]
+"""The observation that was asked about last, and its placements."""
+
+
+def _placed(observation: Observation) -> list[Placement]:
     startable = startables(observation)
     if not startable or closed(observation):
         return []
-    taken = {one.lane for one in observation.workers.values() if _occupies(one.lane, one.record.state)}
+    workers = observation.workers
+    taken = {lane_of(name) for name, one in workers.items() if _occupies(name, one.record.state)}
     lanes = _Lanes(observation, taken)
-    running = {one.job for one in observation.workers.values() if one.record.living}
+    running = {one.record.job for one in workers.values() if one.record.state in LIVING_WORKERS}
     room = _Room(observation)
     found: list[Placement] = []
     most = min(LOOKAHEAD, spawns_left(observation))
@@ -128,11 +143,9 @@ def _held(observation: Observation) -> set[str]:
     return {name.rpartition("#")[0] for name in observation.holds}
 
 
-def _occupies(lane: str, state: str) -> bool:
+def _occupies(worker: str, state: str) -> bool:
     """On a GPU the lane is free only once the memory was seen to return, which is when the worker is reaped."""
-    if state in ("reaped", "failed"):
-        return False
-    return state != "exited" or lane_kind(lane) == "gpu"
+    return state in LIVING_WORKERS or (state == "exited" and lane_kind(worker) == "gpu")
 
 
 def _order(job: JobView) -> tuple[bool, bool, int, float, str]:
@@ -176,7 +189,8 @@ class _Room:
 
     def __init__(self, observation: Observation) -> None:
         host, config = observation.host, observation.swarm.config
-        claims = [one.record.claims for one in observation.workers.values() if one.record.living]
+        claims = [one.claims for one in (view.record for view in observation.workers.values())
+                  if one.state in LIVING_WORKERS]  # fmt: skip
         self._cpus = cpu_room(host) - sum(one.cpus for one in claims)
         self._alone = not any(one.cpus for one in claims)
         self._mem_mb = host.mem_mb - config.lanes.keep_free_mb - sum(one.mem_mb for one in claims)

@@ -9,6 +9,7 @@ hold      <subject>#<class>
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from ..errors import BadData
@@ -18,6 +19,7 @@ SubjectKind = Literal["job", "lane", "worker", "gpu", "swarm", "other"]
 SWARM: Final = "swarm"
 """Subject of what concerns all of it; also the scope of a hold or a pause."""
 COMMANDS: Final = "cmd"
+_OF_COMMANDS: Final = f"{COMMANDS}/"
 STAGES: Final = ("preflight", "prescreen", "optimize", "validate", "report")
 
 _LANE = re.compile(r"(?:gpu(?P<gpu>0|[1-9]\d*)(?:\.(?P<slot>0|[1-9]\d*))?|cpu(?P<cpu>\d{3,}))\Z")
@@ -88,6 +90,7 @@ def parse_worker(text: str) -> tuple[str, int]:
     return found["lane"], int(found["gen"])
 
 
+@lru_cache(maxsize=1 << 13)
 def lane_of(worker: str) -> str:
     """The lane without the cost of a parse; `worker` is known to be one."""
     return worker.partition("@")[0]
@@ -111,7 +114,7 @@ def parse_job(text: str) -> JobName:
 
 
 def is_command(job: str) -> bool:
-    return job.startswith(f"{COMMANDS}/")
+    return job.startswith(_OF_COMMANDS)
 
 
 def incident_name(seq: int) -> str:
