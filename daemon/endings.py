@@ -3,6 +3,7 @@
 What is decided is in ends.py; here it is looked up, said, and so made so.
 """
 
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..state.errors import FailureClass
 from ..state.models.events import Draft
 from ..state.models.facts import ExitView, WorkerView
 from ..state.models.names import is_command, parse_job
-from ..state.models.readings import Known, Missing
+from ..state.models.readings import Known, known
 from ..state.models.records import JobRecord, WorkerRecord
 from . import incidents
 from .ends import At, Verdict, exit_view, judge, reached, read_exit
@@ -20,6 +21,8 @@ from .moment import Moment
 from .ports import Ended
 from .swarm import Swarm
 
+KILLED = (None, -signal.SIGKILL)
+"""Ends that may have been the kernel's, for want of memory."""
 SETTLE_S = 60.0
 """After its relaunch is due, this long until an incident whose job does not run escalates."""
 
@@ -29,17 +32,17 @@ class Endings:
 
     def __init__(self, swarm: Swarm) -> None:
         self._swarm = swarm
-        self._oom_kills: int | None = None
+        self._oom_kills = known(swarm.world.host.readings().oom_kills)
 
     def judge(self, moment: Moment) -> list[WorkerView]:
         """Everybody who ended since the last cycle, as views of workers that are no more."""
         ended = self._swarm.world.processes.ended()
         if not ended:
             return []
-        starved = self._starved()
+        starved = any(one.code in KILLED for one in ended) and self._starved()
         workers = self._swarm.journal.workers
-        known = [(workers[one.identity.worker], one) for one in ended if one.identity.worker in workers]
-        return [self.conclude(record, one, moment, starved=starved) for record, one in known]
+        ours = [(workers[one.identity.worker], one) for one in ended if one.identity.worker in workers]
+        return [self.conclude(record, one, moment, starved=starved) for record, one in ours]
 
     def conclude(self, record: WorkerRecord, ended: Ended, moment: Moment, *, starved: bool = False) -> WorkerView:
         """Say that it ended and what follows for its job."""
@@ -72,7 +75,7 @@ class Endings:
         at = At(moment.now, moment.mono, 0.0, chance(moment.draw, record.job))
         verdict = self._verdict(job, record, exit_, at)
         data = {**self._exit_data(record, exit_, verdict, 0.0), "state": "failed"}
-        if items := [item.id for item in swarm.journal.state.fleet.verify if item.subject == record.worker]:
+        if items := [item.id for item in swarm.journal.verify if item.subject == record.worker]:
             data["closes"] = items
         event = swarm.journal.record(Draft("worker.exited", record.worker, data, outcome=why))
         if job is not None and verdict is not None and class_ != FailureClass.STOPPED:
@@ -82,7 +85,7 @@ class Endings:
         if job is None or job.worker != record.worker:
             return None  # the job went on without this worker
         swarm = self._swarm
-        restarts = swarm.journal.state.control.buckets.restarts.get(job.job)
+        restarts = swarm.journal.live.restarts.get(job.job)
         reason = record.stop.reason if record.stop else ""
         if job.job in swarm.desired.cancel:
             reason = "cancel"
@@ -91,7 +94,7 @@ class Endings:
     def _say_exited(self, record: WorkerRecord, ended: Ended, exit_: ExitView, verdict: Verdict | None,
                     life_s: float) -> int:  # fmt: skip
         swarm = self._swarm
-        items = [item for item in swarm.journal.state.fleet.verify if item.subject == record.worker]
+        items = [item for item in swarm.journal.verify if item.subject == record.worker]
         data = self._exit_data(record, exit_, verdict, life_s)
         data["state"] = "exited" if ended.left else "reaped"
         if items:
@@ -163,12 +166,14 @@ class Endings:
                                                      "needs": hold and hold.needs})  # fmt: skip
 
     def _starved(self) -> bool:
-        """Whether the kernel killed for memory since we last asked, or memory is low right now."""
-        readings = self._swarm.world.host.readings()
+        """Whether the kernel killed for memory since we last asked, or memory is low right now.
+
+        The readings of the last tick were taken before whoever just ended was killed, so it is looked at again.
+        """
+        free, kills = self._swarm.world.host.memory()
         moved = False
-        if isinstance(readings.oom_kills, Known):
-            moved = self._oom_kills is not None and readings.oom_kills.known > self._oom_kills
-            self._oom_kills = readings.oom_kills.known
-        free = readings.mem_free_mb
-        low = not isinstance(free, Missing) and free.known < self._swarm.config.lanes.keep_free_mb / 4
+        if isinstance(kills, Known):
+            moved = self._oom_kills is not None and kills.known > self._oom_kills
+            self._oom_kills = kills.known
+        low = isinstance(free, Known) and free.known < self._swarm.config.lanes.keep_free_mb / 4
         return moved or low

@@ -218,6 +218,10 @@ class Host(Protocol):
         """Ask for new readings; does not wait for them."""
         ...
 
+    def memory(self) -> tuple[Reading[float], Reading[int]]:
+        """Free MB and the count of OOM kills as of right now: files of the kernel, which never keep anybody waiting."""
+        ...
+
 
 class Gpu(Protocol):
     """The devices, by UUID; empty without any."""

@@ -39,6 +39,10 @@ class HostProbe:
     def refresh(self) -> None:
         self._wanted.set()
 
+    def memory(self) -> tuple[Reading[float], Reading[int]]:
+        mono = self._clock.mono()
+        return self._memory(mono), self._oom_kills(mono)
+
     def _work(self) -> None:
         while self._wanted.wait() and not self._ending:
             self._wanted.clear()
