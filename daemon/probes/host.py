@@ -1,9 +1,13 @@
 """The machine: memory, CPU time, pids and disks, read by a thread of its own so that no disk ever holds up a cycle."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import Final
 
 from ...state.models.facts import DiskView
 from ...state.models.readings import Known, Missing, Reading
@@ -12,6 +16,60 @@ from ..ports import Clock, HostReadings
 from ..workers.identity import TICKS_PER_S
 
 BALLAST = "ballast"
+KEPT_BYTES: Final = 1 << 16
+NUMBER: Final = 40
+"""Characters that a number and the blanks before it take at most."""
+
+
+class Kept:
+    """The first of these kernel files that there is, held open: it is read where a worker's end waits for the answer."""
+
+    def __init__(self, *paths: Path) -> None:
+        self._file: FileIO | None = None
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self._file = FileIO(str(path))
+                break
+
+    def text(self) -> str | None:
+        """What it says now; None when it cannot be read."""
+        if self._file is None:
+            return None
+        try:
+            return os.pread(self._file.fileno(), KEPT_BYTES, 0).decode("ascii", "replace")
+        except OSError:
+            return None
+
+    def number(self) -> int | None:
+        text = (self.text() or "").strip()
+        return int(text) if text.isdigit() else None
+
+
+@dataclass(frozen=True)
+class GroupMemory:
+    """What one control group, version 1 or 2, may use and uses."""
+
+    used: Kept
+    limit: Kept
+    stat: Kept
+    events: Kept
+
+    @classmethod
+    def of(cls, folder: Path) -> "GroupMemory":
+        return cls(
+            Kept(folder / "memory.current", folder / "memory.usage_in_bytes"),
+            Kept(folder / "memory.max", folder / "memory.limit_in_bytes"),
+            Kept(folder / "memory.stat"),
+            Kept(folder / "memory.events", folder / "memory.oom_control"),
+        )
+
+    def left_mb(self) -> float | None:
+        """None without a limit."""
+        limit = self.limit.number()
+        if limit is None or limit >= 2**60 or (used := self.used.number()) is None:
+            return None
+        cache = _field(self.stat.text(), "total_inactive_file", "inactive_file") or 0
+        return (limit - used + cache) / 2**20
 
 
 class HostProbe:
@@ -20,6 +78,8 @@ class HostProbe:
     def __init__(self, clock: Clock, roots: Mapping[str, Path]) -> None:
         self._clock, self._roots = clock, dict(roots)
         self._groups = control_groups()
+        self._meminfo, self._vmstat = Kept(Path("/proc/meminfo")), Kept(Path("/proc/vmstat"))
+        self._limits = [GroupMemory.of(folder) for folder in self._groups.get("memory", ())]
         self._capacity: Capacity = capacity()
         self._wanted = threading.Event()
         self._ending = False
@@ -69,25 +129,18 @@ class HostProbe:
 
     def _memory(self, mono: float) -> Reading[float]:
         """What the machine has available, or what is left of our limit if that is less."""
-        free = _field(read_text(Path("/proc/meminfo")), "MemAvailable:")
+        free = _field(self._meminfo.text(), "MemAvailable:")
         if free is None:
             return Missing("/proc/meminfo cannot be read", mono)
-        left = [free / 1024]
-        for folder in self._groups.get("memory", ()):
-            used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
-            limit = _number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes")
-            if used is not None and limit is not None and limit < 2**60:
-                cache = _field(read_text(folder / "memory.stat"), "total_inactive_file", "inactive_file") or 0
-                left.append((limit - used + cache) / 2**20)
-        return Known(max(0.0, min(left)), mono)
+        left = [one for group in self._limits if (one := group.left_mb()) is not None]
+        return Known(max(0.0, min([free / 1024, *left])), mono)
 
     def _oom_kills(self, mono: float) -> Reading[int]:
         """Of our control group if it counts them, else of the machine."""
-        for folder in self._groups.get("memory", ())[:1]:
-            for name in ("memory.events", "memory.oom_control"):
-                if (count := _field(read_text(folder / name), "oom_kill")) is not None:
-                    return Known(int(count), mono)
-        count = _field(read_text(Path("/proc/vmstat")), "oom_kill")
+        for group in self._limits[:1]:
+            if (count := _field(group.events.text(), "oom_kill")) is not None:
+                return Known(int(count), mono)
+        count = _field(self._vmstat.text(), "oom_kill")
         return Known(int(count), mono) if count is not None else Missing("no counter of OOM kills", mono)
 
     def _pids(self, mono: float) -> Reading[int]:
@@ -130,8 +183,14 @@ def cpu_times(text: str | None, mono: float) -> tuple[Reading[float], Reading[fl
 
 def _field(text: str | None, *names: str) -> float | None:
     """The number behind the first of the names that heads a line."""
-    found = {line.split()[0]: line.split()[1] for line in (text or "").splitlines() if len(line.split()) >= 2}
-    return next((float(found[name]) for name in names if name in found and found[name].isdigit()), None)
+    lines = f"\n{text or ''}"
+    for name in names:
+        head = f"\n{name} "
+        at = lines.find(head)
+        words = lines[at + len(head) : at + len(head) + NUMBER].split(None, 1) if at >= 0 else []
+        if words and words[0].isdigit():
+            return float(words[0])
+    return None
 
 
 def _number(path: Path) -> int | None:
