@@ -6,6 +6,7 @@ itself, so that damage in the middle is found before the study is used. Told tri
 journal reader understands the file.
 """
 
+import contextlib
 import json
 import os
 import zlib
@@ -18,8 +19,8 @@ import orjson
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
-from ..state.errors import InputGone, StorageBroken
-from ..state.files import append_synced, explain, locked, make_folder, write_atomic
+from ..state.errors import CannotWrite, InputGone, StorageBroken
+from ..state.files import append_synced, explain, lock_holders, locked, locked_within, make_folder, write_atomic
 
 CRC = b',"crc":"%08x"}'
 CRC_LENGTH = len(CRC % 0)
@@ -27,6 +28,9 @@ TAIL = 1 << 16
 OPERATIONS = range(11)  # the op codes of Optuna 5
 SET_TRIAL_STATE_VALUES = 6
 BROKEN_SUFFIX = ".broken"
+GOOD_SUFFIX = ".good"
+LOCK_WAIT_S = 30.0
+"""Appending takes milliseconds: who holds the lock for longer hangs."""
 
 Record = dict[str, Any]
 
@@ -77,13 +81,20 @@ class FlockJournal(BaseJournalBackend):
             self._least = whole + len(data)
 
 
-def refuse_broken(path: Path) -> int:
+def refuse_broken(path: Path, wait_s: float = LOCK_WAIT_S) -> int:
     """Read the whole journal, created if missing; the bytes that are whole. A torn last line is no damage.
 
-    Raises StorageBroken at the first damaged line.
+    What is sound is copied beside it, for `repair`. Raises StorageBroken at the first damaged line, and naming the
+    holder when somebody keeps the journal locked.
     """
-    with locked(path):
-        found = soundness(path)
+    try:
+        with locked_within(path, wait_s):
+            raw = path.read_bytes()
+            found = _soundness(raw)
+            if not found.bad_line:
+                _keep_copy(path, raw[: found.whole])
+    except BlockingIOError as error:
+        raise _held(path) from error
     if found.bad_line:
         raise _broken(path, found.bad_line)
     return found.whole
@@ -91,7 +102,10 @@ def refuse_broken(path: Path) -> int:
 
 def soundness(path: Path) -> Soundness:
     """How much of the journal is whole. The caller holds its lock."""
-    raw = path.read_bytes()
+    return _soundness(path.read_bytes())
+
+
+def _soundness(raw: bytes) -> Soundness:
     whole = records = 0
     for number, line in enumerate(_split(raw), start=1):
         if _record(line) is None:
@@ -100,20 +114,51 @@ def soundness(path: Path) -> Soundness:
     return Soundness(len(raw), whole, records, 0)
 
 
-def repair(path: Path) -> tuple[int, int, Path]:
-    """Keep the sound beginning of a damaged journal; the original is set aside. Nothing may be using the study.
+def repair(path: Path, wait_s: float = LOCK_WAIT_S) -> tuple[int, int, Path]:
+    """Keep the sound beginning of a damaged journal, or its last good copy where that reaches further; the original is
+    set aside. Nothing may be using the study.
 
-    Returns (records kept, lines dropped, where the original lies). Raises InputGone without a journal.
+    Returns (records kept, lines dropped, where the original lies). Raises InputGone without a journal, StorageBroken
+    when somebody keeps it locked.
     """
     if not path.is_file():
         raise InputGone(f"there is no study {path}", fix="nothing needs repair")
-    with locked(path):
-        raw, found = path.read_bytes(), soundness(path)
-        aside = _free_name(path)
-        write_atomic(aside, raw)
-        dropped = raw[found.whole :].count(b"\n")
-        append_synced(path, b"", after=found.whole)
-    return found.records, dropped, aside
+    try:
+        with locked_within(path, wait_s):
+            raw = path.read_bytes()
+            found, lines = _soundness(raw), raw.count(b"\n")
+            aside = _free_name(path)
+            write_atomic(aside, raw)
+            copy = _good_copy(path, raw[: found.whole])
+            if copy is not None and (better := _soundness(copy)).records > found.records:
+                append_synced(path, copy[: better.whole], after=0)
+                return better.records, max(0, lines - better.records), aside
+            append_synced(path, b"", after=found.whole)
+    except BlockingIOError as error:
+        raise _held(path) from error
+    return found.records, lines - found.records, aside
+
+
+def _keep_copy(path: Path, sound: bytes) -> None:
+    """The journal as it is, beside it; an older copy of the same journal is not replaced by less of it."""
+    copy = path.with_name(path.name + GOOD_SUFFIX)
+    old = copy.stat().st_size if copy.is_file() else 0
+    if not sound or (old >= len(sound) and _good_copy(path, sound) is not None):
+        return
+    with contextlib.suppress(CannotWrite):  # a full disk is for whoever has trials to write
+        write_atomic(copy, sound)
+
+
+def _good_copy(path: Path, sound: bytes) -> bytes | None:
+    """The copy, if it is of this very journal: of one that was begun anew it is not. `sound`: the journal's beginning,
+    without which nobody can tell."""
+    copy = path.with_name(path.name + GOOD_SUFFIX)
+    try:
+        kept = copy.read_bytes()
+    except OSError:
+        return None
+    first, own = kept.partition(b"\n")[0], sound.partition(b"\n")[0]
+    return kept if not own or first == own else None
 
 
 def _line(log: Record) -> bytes:
@@ -187,6 +232,14 @@ def _free_name(path: Path) -> Path:
 
 def _vanished(path: Path) -> StorageBroken:
     return StorageBroken(f"the study {path} was deleted or replaced while in use", fix="run the same command again")
+
+
+def _held(path: Path) -> StorageBroken:
+    holders = ", ".join(map(str, lock_holders(path))) or "another host's"
+    return StorageBroken(
+        f"the study {path} is locked by process {holders}, which does not let go",
+        fix="end that process, or let it go on (fg, SIGCONT); the lock goes with it",
+    )
 
 
 def _broken(path: Path, line: int) -> StorageBroken:

@@ -20,9 +20,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from ..state.errors import BadConfig, StorageBroken
-from ..state.files import make_folder
-from .journal import FlockJournal
+from ..state.errors import BadConfig, BtswarmError, StorageBroken
+from ..state.files import make_folder, rename_synced
+from .journal import GOOD_SUFFIX, FlockJournal
 
 AUTO = "auto"
 JOURNAL_NAME = "study.journal"
@@ -138,6 +138,7 @@ def _sqlite(url: URL, file: Path) -> BaseStorage:
     make_folder(file.parent)
     if file.exists():
         _check(file)
+        _keep_copy(file)
     storage = RDBStorage(_written(url), {"connect_args": {"timeout": BUSY_S}})
     event.listen(storage.engine, "connect", _on_connect)
     event.listen(storage.engine, "begin", _on_begin)
@@ -161,6 +162,20 @@ def _check(file: Path) -> None:
         raise StorageBroken(
             f"the study {file} is damaged ({found})", fix="restore a backup, or delete it to begin again"
         )
+
+
+def _keep_copy(file: Path) -> None:
+    """The sound database as it is, beside it. A disk or a lock that refuses costs nothing but the copy."""
+    aside = file.with_name(file.name + GOOD_SUFFIX + ".new")
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(file, timeout=BUSY_S)) as source,
+            contextlib.closing(sqlite3.connect(aside)) as copy,
+        ):
+            source.backup(copy)
+        rename_synced(aside, file.with_name(file.name + GOOD_SUFFIX))
+    except (sqlite3.Error, BtswarmError):
+        aside.unlink(missing_ok=True)
 
 
 def _on_connect(connection: Any, _record: Any) -> None:

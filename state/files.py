@@ -9,6 +9,8 @@ import errno
 import fcntl
 import os
 import secrets
+import select
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from .errors import BtswarmError, CannotWrite, NoPermission
 
 FOLDER_MODE = 0o700
 TEMP_PREFIX = ".tmp-"
+LOCK_POLL_S = 0.02
 
 
 def explain(error: OSError, path: Path) -> BtswarmError:
@@ -105,6 +108,33 @@ def locked(path: Path, *, blocking: bool = True) -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def locked_within(path: Path, wait_s: float) -> Iterator[int]:
+    """As `locked`, for callers who must not wait for ever on a holder that hangs. Raises BlockingIOError."""
+    end = time.monotonic() + wait_s
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                descriptor = stack.enter_context(locked(path, blocking=False))
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise
+                select.select((), (), (), LOCK_POLL_S)
+        yield descriptor
+
+
+def lock_holders(path: Path) -> list[int]:
+    """Processes that hold a flock on `path`, as far as this host shows them."""
+    try:
+        found = path.stat()
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return []
+    mark = f":{found.st_ino}"
+    return [int(words[4]) for line in lines if "->" not in line and (words := line.split())[5].endswith(mark)]
+
+
+@contextlib.contextmanager
 def claimed(path: Path, holder: str) -> Iterator[None]:
     """Hold an exclusive flock on `path`, whose text then says who does. Raises BlockingIOError when it is held."""
     with contextlib.ExitStack() as stack:
@@ -144,6 +174,20 @@ def point_link(link: Path, target: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise explain(error, link) from error
+
+
+def rename_synced(old: Path, new: Path) -> None:
+    """Give a whole, closed file its name; what had it goes. Raises CannotWrite or NoPermission."""
+    try:
+        descriptor = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(old, new)
+        sync_folder(new.parent)
+    except OSError as error:
+        raise explain(error, new) from error
 
 
 def replace_folder(target: Path, new: Path, old: Path) -> None:
