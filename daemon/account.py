@@ -14,6 +14,7 @@ from ..state.models.readings import Known, Missing, Reading
 from ..state.models.records import IncidentRecord, NextStep
 
 VERSION: Final = 1
+CONTINUITY_AGENT: Final = "session_state_manager"
 JOBS_LISTED: Final = 200
 
 
@@ -61,6 +62,7 @@ def account(observation: Observation, continuity: Continuity | None) -> dict[str
         "workers": [_worker(one, observation.now) for one in observation.workers.values()],
         "lanes": {name: _lane(lane, observation) for name, lane in observation.lanes.items()},
         "utilisation": utilisation(observation),
+        "throughput": throughput(observation),
         "host": _host(observation),
         "queue": _queue(observation),
         "files": {name: {"age_s": _rounded(file.age_s), "valid": file.valid, "fault": file.fault,
@@ -70,7 +72,9 @@ def account(observation: Observation, continuity: Continuity | None) -> dict[str
                    for item in observation.verify],
         "probes": {name: {"state": probe.state, "since": probe.since, "why": probe.why}
                    for name, probe in observation.probes.items()},
-        "artifacts": observation.artifacts.counts,
+        "artifacts": observation.artifacts,
+        "leaderboard": observation.leaderboard,
+        "searches": observation.searches,
     }  # fmt: skip
 
 
@@ -90,6 +94,8 @@ def why_not_well(observation: Observation) -> str:
     return f"{len(observation.holds)} holds" if observation.holds else ""
 
 
+AT_WORK: Final = ("batch", "trial")
+"""Phases whose rate is the search's."""
 _OPEN: Final = frozenset({"waiting", "queued", "running", "held"})
 
 
@@ -120,6 +126,17 @@ def utilisation(observation: Observation) -> dict[str, Any]:
                 "devices": {gpu.uuid: {"index": gpu.index, "state": _value(gpu.state), "pct": _value(gpu.util_pct),
                                        "mem_used_mb": _value(gpu.mem_used_mb)} for gpu in gpus}},
     }  # fmt: skip
+
+
+def throughput(observation: Observation) -> dict[str, float]:
+    """What engine workers get done a second at this moment, by their own reports."""
+    rates = {"combos": 0.0, "trials": 0.0}
+    for view in observation.workers.values():
+        if view.record.living and isinstance(view.progress, Known):
+            said = view.progress.known
+            if said.phase in AT_WORK and said.unit in rates and said.rate:
+                rates[said.unit] += said.rate
+    return {"combos_per_s": round(rates["combos"], 1), "trials_per_s": round(rates["trials"], 3)}
 
 
 def _mean_of_gpus(gpus: Sequence[GpuView]) -> Reading[float]:

@@ -116,7 +116,8 @@ class Background:
         with self._lock:
             changed = (*self._findings.artifacts.changed, *found.artifacts.changed)
             view = ArtifactsView(found.artifacts.counts, changed)
-            self._findings = replace(found, artifacts=view, searches=self._searches.views(errand.now), faults=faults)
+            views = self._searches.views(errand.now)
+            self._findings = replace(found, artifacts=view, searches=views, faults=faults, mono=errand.mono)
             self._swept = _together(self._swept, swept)
 
 

@@ -70,6 +70,7 @@ class Council:
         self.runs: dict[str, int] = {}
         self.failures: dict[str, int] = {}
         self.last_actions: dict[str, list[DoneAction]] = {}
+        self._slowest: tuple[str, float] = ("", 0.0)
         self.wanting = Wanting()
         self._journal, self._meter = journal, meter
 
@@ -100,6 +101,11 @@ class Council:
                 return tuple(orders)
         return plain_orders(observation, decision)
 
+    def slowest_agent(self) -> tuple[str, float]:
+        """Which one took longest in one call since this was last asked, and how long (ms)."""
+        slowest, self._slowest = self._slowest, ("", 0.0)
+        return slowest
+
     def _hear(self, agent: Proposer, observation: Observation) -> list[Proposal]:
         asked = self._call(agent, observation, lambda memory: agent.propose(observation, memory))
         heard = list(asked or ())
@@ -123,6 +129,8 @@ class Council:
         limits = observation.swarm.config.cycle
         memory = self.memories[agent.name]
         metered = self._meter.call(agent.name, limits.agent_hard_s, lambda: run(memory))
+        if metered.elapsed_ms > self._slowest[1]:
+            self._slowest = (agent.name, metered.elapsed_ms)
         self.runs[agent.name] = self.runs.get(agent.name, 0) + 1
         if metered.value is None:
             self._failed(agent.name, metered, observation)

@@ -6,6 +6,7 @@ Level-triggered, edge-woken: what woke us only says that it is time. Every decis
 from dataclasses import dataclass
 
 from ..state.models.facts import Observation
+from .chronicle import Chronicle
 from .council import Council
 from .executor import Executor
 from .moment import Moment
@@ -26,6 +27,7 @@ class Parts:
     council: Council
     executor: Executor
     verifier: Verifier
+    chronicle: Chronicle
     saver: Saver
 
 
@@ -46,6 +48,8 @@ def run_cycle(parts: Parts, moment: Moment) -> tuple[Observation, bool]:
     parts.verifier.verify(moment, observation)  # looks again at everything that is open
     remember(parts.council, plan, proposals, decision, orders)
     parts.saver.note_agents(moment)
+    if moment.tick:
+        parts.chronicle.tick(observation, moment)
     observation = parts.observer.again(observation, moment)
     journal.heard(scribe.flush())
     parts.saver.save(observation, moment)  # after the log, which it must not be ahead of

@@ -40,6 +40,7 @@ class Observer:
     def observe(self, moment: Moment) -> Observation:
         """All there is, as of now. Ends of workers are judged, commands of people taken on the way."""
         self._notice_gap(moment)
+        self._swarm.look(tick=moment.tick)
         ended = [*self._adoption.settle(moment), *self._endings.judge(moment)]
         commands = self._wishing.take(moment)
         self._wishing.reconcile(moment)
@@ -113,6 +114,9 @@ class Observer:
             verify=fleet.verify,
             buckets=control.buckets,
             run_gates=queue.run_gates,
+            artifacts=swarm.findings.artifacts,
+            leaderboard=swarm.findings.leaderboard,
+            searches=swarm.findings.searches,
             provider=swarm.world.provider.reading(),
         )  # fmt: skip
 

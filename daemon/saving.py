@@ -18,13 +18,13 @@ from ..state.models.state_files import (
     Payload,
     agent_file,
 )
+from .account import CONTINUITY_AGENT
 from .council import Council
 from .deeds import Plan
 from .moment import Moment
 from .swarm import Swarm
 
 Facts = Callable[[Observation], Mapping[str, Any]]
-CONTINUITY_AGENT = "session_state_manager"
 
 
 class Saver:

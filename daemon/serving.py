@@ -15,14 +15,13 @@ from ..state.models.events import Draft
 from ..state.models.facts import Observation
 from ..state.models.names import SWARM
 from ..state.wire import encode
-from .account import Continuity, account
+from .account import CONTINUITY_AGENT, Continuity, account
 from .control_socket import ControlSocket
 from .doorway import Asked
 from .notify import Notifier
 from .supervisor import Supervisor
 from .telling import headline
 
-MANAGER = "session_state_manager"
 WARNING, NOTICE = "<4>", "<5>"
 """How the journal is told a line's level; anybody else reads on."""
 
@@ -69,7 +68,7 @@ class Serving:
         return account(observation, self._continuity())
 
     def _continuity(self) -> Continuity | None:
-        return self._supervisor.parts.council.memories.get(MANAGER)
+        return self._supervisor.parts.council.memories.get(CONTINUITY_AGENT)
 
     def cycle_done(self, observation: Observation) -> None:
         """Pages for readers, the watchdog fed, the journal told of what is new."""

@@ -24,6 +24,8 @@ from ..state.models.names import SWARM
 from ..state.models.readings import Missing, Reading
 from ..state.models.records import Hold
 from . import incidents
+from .background import Background
+from .chronicle import Chronicle
 from .clock import SystemClock, SystemRandom
 from .council import Council
 from .cycle import Parts, run_cycle
@@ -38,7 +40,9 @@ from .probes.host import HostProbe
 from .repairs import Repairs
 from .saving import Facts, Saver
 from .startup import assemble, begin, launch_own_plan, memories_of, owned_root, remember, swarm_identity
+from .study_repair import StudyRepair
 from .swarm import Swarm
+from .tools import RealTools
 from .verify import Verifier
 from .wishing import Door, Wishing
 from .workers.adopt import Adoption
@@ -125,7 +129,11 @@ class Supervisor:
         meter = self._stack.enter_context(AlarmMeter(self.box))
         self.host = HostProbe(clock, {"state": state_root, "results": self.settings.roots.results,
                                       "logs": self.settings.roots.logs})  # fmt: skip
-        world = World(clock, SystemRandom(), meter, RealFiles(), self.processes, self.host, NoGpu(), NoProvider())
+        tools = RealTools(self.processes, clock, os.environ)
+        self._stack.callback(tools.close)
+        world = World(
+            clock, SystemRandom(), meter, RealFiles(), self.processes, self.host, NoGpu(), NoProvider(), tools
+        )
         swarm = assemble(self.settings, world, memory, swarm_id, self.build)
         memories, said = memories_of(self.roster, memory)
         memory.said += said
@@ -136,6 +144,9 @@ class Supervisor:
         self._stack.callback(swarm.scribe.stop)
         self.host.start()
         self._stack.callback(self.host.stop)
+        swarm.caretaker = caretaker = Background(self.settings.roots, swarm.plans)
+        caretaker.start()
+        self._stack.callback(caretaker.stop)
         swarm.journal.turn(self._moment(("start",)))
         begin(swarm, memory, self.roster)
         if self.settings.swarm_enabled:
@@ -317,14 +328,15 @@ def parts_of(
     endings = Endings(swarm)
     council = Council(swarm.journal, swarm.world.meter, roster.proposers, roster.arbiter, roster.dispatcher, memories)
     wishing = Wishing(swarm, door)
-    repairs = Repairs(swarm)
+    repairs, studies = Repairs(swarm), StudyRepair(swarm)
     return Parts(
         swarm=swarm,
         wishing=wishing,
         observer=Observer(swarm, endings, Adoption(swarm, endings), wishing),
         council=council,
-        executor=Executor(swarm, endings, repairs.hands()),
-        verifier=Verifier(swarm, repairs.looks()),
+        executor=Executor(swarm, endings, repairs.hands(), studies.carried()),
+        verifier=Verifier(swarm, studies.looks()),
+        chronicle=Chronicle(swarm, council),
         saver=Saver(swarm, council, facts),
     )
 

@@ -5,6 +5,7 @@ one syncs the log first and then the state files that name its newest event, so 
 log. A disk that does not answer shows as `silent_s`, never as a caller that hangs.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -57,6 +58,11 @@ class Scribe:
     def save(self, payloads: Mapping[str, Payload], stamp: Stamp, log_seq: int) -> None:
         """Sync the log, then replace the files; of saves that pile up only the newest is done."""
         self._outcomes.append(self._save(payloads, stamp, log_seq))
+
+    def beat(self, name: str, line: Mapping[str, Any], limit_s: float) -> None:
+        """Add a heartbeat; nobody waits for it, and of one that the disk refused the file's age tells."""
+        with contextlib.suppress(OSError):
+            self.store.beat(name, line, limit_s)
 
     def outcomes(self) -> list[Outcome]:
         """How the saves since the last call ended."""
@@ -164,6 +170,9 @@ class ThreadedScribe(Scribe):
             waiting, self._pending = self._pending, (payloads, stamp, log_seq)
         if waiting is None:
             self._clerk.give(_Task(self._newest))
+
+    def beat(self, name: str, line: Mapping[str, Any], limit_s: float) -> None:
+        self._clerk.give(_Task(lambda: super(ThreadedScribe, self).beat(name, line, limit_s)))
 
     def _newest(self) -> None:
         with self._lock:

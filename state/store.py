@@ -91,11 +91,25 @@ class Store:
         self._seqs: dict[str, int] = {}
         self._known: dict[str, int] = {}
         self._watched: dict[str, float | None] = {}
+        self._beats: dict[str, Mapping[str, Any]] = {}
+        """The heartbeat written last, by its file: one that is lost begins again with it."""
         self._encoders: dict[str, Encoder] = {}
 
     def watch(self, name: str, limit_s: float | None = None) -> None:
-        """Judge a file that somebody else writes too: there, ours, and touched within the limit."""
+        """Judge a file of lines too: there, ours, and touched within the limit."""
         self._watched[name] = limit_s
+
+    def beat(self, name: str, line: Mapping[str, Any], limit_s: float) -> None:
+        """Add a heartbeat to its file and judge that from now on, instead of the one of an earlier run.
+
+        Raises what `append` does; then the file's age tells.
+        """
+        for old in [one for one in self._beats if one != name]:
+            del self._beats[old]
+            self._watched.pop(old, None)
+        self._beats[name] = line
+        self.append(name, line)
+        self.watch(name, limit_s)
 
     # -- loading --------------------------------------------------------------------------------------------------
 
@@ -272,6 +286,8 @@ class Store:
 
     def rewrite(self, name: str, stamp: Stamp, log_seq: int) -> Saved:
         """Write the newest payload again; what lies there is moved aside unless it is whole."""
+        if name in self._beats:
+            return self._beat_again(name, stamp)
         held = self._held.get(name)
         if held is None:
             raise StorageBroken(f"{name} was not written yet", fix="it will be at the next tick")
@@ -282,6 +298,14 @@ class Store:
         held.core = None  # whatever happened to the file, this one is synced
         again = self.save({name: held.payload}, stamp, log_seq)
         return Saved(again.failed, saved.bad + again.bad, again.synced)
+
+    def _beat_again(self, name: str, stamp: Stamp) -> Saved:
+        saved = Saved()
+        view = self.judge(name, stamp.ts, stamp.mono)
+        if not view.valid and view.fault not in ("deleted", "aged"):
+            saved.bad.append(self._aside(name, view.fault, view.why))
+        self.append(name, self._beats[name])
+        return saved
 
     def restore(self, name: str, stamp: Stamp) -> Loaded:
         """Take the previous copy back under the file's name. Raises StorageBroken if that is not usable either."""

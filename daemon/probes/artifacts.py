@@ -59,13 +59,14 @@ def fault(files: Files, path: Path) -> str:
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What was found when somebody last looked. `certified`: rounds that hold a certified result. `faults`: what could
-    not be read, in a sentence each."""
+    not be read, in a sentence each. `mono`: when that was asked for."""
 
     artifacts: ArtifactsView = field(default_factory=ArtifactsView)
     leaderboard: tuple[LeaderView, ...] = ()
     searches: Mapping[str, SearchView] = field(default_factory=dict)
     certified: frozenset[int] = frozenset()
     faults: tuple[str, ...] = ()
+    mono: float = float("-inf")
 
 
 @dataclass
