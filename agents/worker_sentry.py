@@ -35,6 +35,7 @@ from .detectors.volume import half_batch, halved
 
 ASK: Final = Voice("worker_sentry")
 WORKING: Final = ("starting", "running")
+STORAGE: Final = "storage"
 FALLBACKS: Final = 2
 """Runs of a GPU job on the CPU after which it is held."""
 LANE_CLASSES: Final = {str(name): policy.lane_after for name, policy in POLICIES.items() if policy.lane_after}
@@ -43,11 +44,10 @@ LANE_CLASSES: Final = {str(name): policy.lane_after for name, policy in POLICIES
 @dataclass(frozen=True, slots=True)
 class Memory:
     """`began`: when an engine worker was first seen running, monotonic, so that no jump of the clock ends it.
-    `fallbacks`: by job. `repairs`: job -> the attempt for which its study was looked at. `best`: combos/s by device."""
+    `fallbacks`: by job. `best`: combos/s by device."""
 
     began: Mapping[str, float] = field(default_factory=dict)
     fallbacks: Mapping[str, int] = field(default_factory=dict)
-    repairs: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -75,33 +75,43 @@ def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory
             found += _left(observation, job)
         elif job.hold is not None and job.hold.over(observation.now):
             found.append(_over(job.job, job.hold.class_))
-        elif job.job in memory.fallbacks and job.state == "queued" and job.hold is None:
-            held, memory = _off_device(observation, job, memory)
-            found += held
+        elif job.state == "queued" and job.hold is None:
+            if job.job in memory.fallbacks:
+                held, memory = _off_device(observation, job, memory)
+                found += held
+            elif job.attempts and job.attempts[-1].class_ == STORAGE:
+                found += _study(observation, job)
     found += _lanes(observation)
     found += _released(observation)
     found += _suspicious(observation, memory)
-    starts, memory = _again(observation, memory)
-    return found + starts, memory
+    return [*found, *_again(observation)], memory
 
 
-def _again(observation: Observation, memory: Memory) -> tuple[list[Proposal], Memory]:
-    """Relaunches; a study that was torn or locked is looked at first."""
-    found: list[Proposal] = []
+def _again(observation: Observation) -> Iterator[Proposal]:
+    """Relaunches; not of a job whose study is not repaired yet."""
     for one in share(observation, "again"):
         attempts = observation.jobs[one.job].attempts
         last = attempts[-1] if attempts else None
-        if last and last.class_ == "storage" and memory.repairs.get(one.job) != last.at:
-            memory = replace(memory, repairs={**memory.repairs, one.job: last.at})
-            found.append(ASK.asks(RepairStorage(one.job), "its worker found the study torn or locked", last.worker))
-        elif not any(item.action == "RepairStorage" and item.subject == one.job for item in observation.verify):
+        if last is None or last.class_ != STORAGE or not told(observation, STORAGE, one.job):
             why = f"{last.worker} ended: {last.class_}" if last else "it ran before"
-            found.append(ASK.asks(SpawnWorker(one.lane, one.job), why, f"jobs.{one.job}.attempts", subject=one.lane))
-    return found, memory
+            yield ASK.asks(SpawnWorker(one.lane, one.job), why, f"jobs.{one.job}.attempts", subject=one.lane)
+
+
+def _study(observation: Observation, job: JobView) -> Iterator[Proposal]:
+    """A study that its worker found torn or locked is repaired before the job runs again; what cannot be repaired is
+    for a person."""
+    about = (one for one in observation.incidents.values() if one.class_ == STORAGE and one.subject == job.job)
+    for one in about:
+        if one.state == "classified":
+            yield ASK.asks(RepairStorage(job.job), "its worker found the study torn or locked", one.seq)
+        elif one.state == "escalated":
+            needs = one.needs or "look at its study; deleting it begins the search anew"
+            hold = HoldSubject(job.job, STORAGE, one.why, needs=f"{needs}; then release {job.job}")
+            yield ASK.asks(hold, one.why, one.seq)
 
 
 def _worth_a_look(observation: Observation) -> list[WorkerView]:
-    """Workers at work, but for those that nothing can be wrong with: the one of its command job while all are wanted."""
+    """Workers at work but those that nothing can be wrong with: the one of its command job while all are wanted."""
     desired, jobs = observation.swarm.desired, observation.jobs
     views = [view for view in observation.workers.values() if view.record.state in WORKING]
     if desired.life == "drain" or desired.draining or desired.paused or desired.cancel:
@@ -290,12 +300,8 @@ def _remember(observation: Observation, memory: Memory) -> Memory:
     fresh = {name: mono for name in running if not known.get(name, mono + 1.0) <= mono}
     if fresh or not known.keys() <= workers.keys():
         memory = replace(memory, began={name: at for name, at in known.items() if name in workers} | fresh)
-    if any(job not in observation.jobs for job in (*memory.fallbacks, *memory.repairs)):
-        memory = replace(
-            memory,
-            fallbacks={job: n for job, n in memory.fallbacks.items() if job in observation.jobs},
-            repairs={job: at for job, at in memory.repairs.items() if job in observation.jobs},
-        )
+    if any(job not in observation.jobs for job in memory.fallbacks):
+        memory = replace(memory, fallbacks={job: n for job, n in memory.fallbacks.items() if job in observation.jobs})
     return _best(observation, memory)
 
 

@@ -4,7 +4,7 @@
 for the hand to say: verify.py looks again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ..state.errors import BtswarmError
@@ -32,9 +32,12 @@ OPENS_WAYS: Final = frozenset(("EnqueueJobs", "StartRound", "SetLanes", "Release
 
 
 class Executor(Answers):
-    """`hands`: further kinds of action, by kind, carried out in `act`; each verifies itself by an open item."""
+    """`hands`: further kinds of action, by kind, carried out in `act`. `carried`: those that begin with an event."""
 
-    def __init__(self, swarm: Swarm, endings: Endings, hands: dict[str, Hand] | None = None) -> None:
+    def __init__(
+        self, swarm: Swarm, endings: Endings, hands: Mapping[str, Hand] | None = None,
+        carried: Mapping[type, Carry] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(swarm)
         self._endings = endings
         self.ladder = Ladder(swarm)
@@ -43,6 +46,7 @@ class Executor(Answers):
             SpawnWorker: self._spawn,
             StopWorker: self._stop,
             **RecordHands(swarm).carried(),
+            **(carried or {}),
         }
 
     def intend(self, observation: Observation, orders: Sequence[Order], moment: Moment) -> Plan:

@@ -239,6 +239,32 @@ class Provider(Protocol):
     def stop_instance(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ToolEnd:
+    """How a helper program ended. `output`: its stdout; `error`: its stderr. `late`: it was killed at its limit."""
+
+    code: int
+    output: bytes
+    error: str = ""
+    late: bool = False
+
+
+class Tools(Protocol):
+    """Short-lived programs for what the daemon itself must not do; nobody waits for one."""
+
+    def start(self, name: str, argv: Sequence[str], environment: Mapping[str, str], limit_s: float) -> None:
+        """Begin one under a name of its own. Raises OSError."""
+        ...
+
+    def running(self, name: str) -> bool:
+        """Whether one of that name was started and its end not told yet."""
+        ...
+
+    def ended(self, name: str) -> ToolEnd | None:
+        """Its end, once; None while it runs. One over its limit is killed here."""
+        ...
+
+
 @dataclass(frozen=True)
 class World:
     """All ports of one swarm."""
@@ -251,3 +277,4 @@ class World:
     host: Host
     gpu: Gpu
     provider: Provider
+    tools: Tools

@@ -33,10 +33,6 @@ class Repairs:
             "RebuildBallast": self._rebuild_ballast,
         }
 
-    def looks(self) -> dict[str, Callable[[Any], Any]]:
-        """These are verified at once, so none stays open."""
-        return {}
-
     def _rewrite(self, order: Order) -> None:
         assert isinstance(order.action, RewriteState)
         name = order.action.file

@@ -18,6 +18,7 @@ from .workers.spawn import environment
 JOB = "job.json"
 LOCK = "lock"
 CACHES = "cache"
+AUTO, JOURNAL = "auto", "study.journal"
 ENGINE = ("-P", "-m", "btswarm.engine.worker")
 
 
@@ -47,7 +48,7 @@ def job_file(swarm: Swarm, job: JobRecord, worker: str) -> bytes:
 def _engine_part(swarm: Swarm, job: JobRecord, worker: str) -> dict[str, object]:
     spec, config, name = job.spec, swarm.config, parse_job(job.job)
     round_folder = swarm.roots.results / ROUNDS / str(name.round)
-    folder = round_folder / lane_root(job) / name.symbol / name.mode
+    folder = results_folder(swarm, job)
     volume = {**config.volume.model_dump(exclude={"fill_combos_max"}), **spec.volume}
     return {
         "stage": spec.stage,
@@ -61,13 +62,25 @@ def _engine_part(swarm: Swarm, job: JobRecord, worker: str) -> dict[str, object]
         "volume": Volume(**volume),
         "costs": CostRates(**config.costs.model_dump()),
         "space": config.space.get(spec.mode, {}),  # type: ignore[call-overload]
-        "study": config.storage.study,
+        "study": study_of(swarm, job),
         "ledger": str(swarm.roots.ledger),
         "min_trades": config.plan.min_trades,
         "seed": spec.seed,
         "gpu": 0 if lane_kind(worker) == "gpu" else -1,
         "out_dir": str(folder),
     }
+
+
+def results_folder(swarm: Swarm, job: JobRecord) -> Path:
+    """Where a job leaves its artifacts."""
+    name = parse_job(job.job)
+    return swarm.roots.results / ROUNDS / str(name.round) / lane_root(job) / name.symbol / name.mode
+
+
+def study_of(swarm: Swarm, job: JobRecord) -> str:
+    """The storage of a job's study as a URL: the same for all parts of one search, and for what replaces them."""
+    study = swarm.config.storage.study
+    return study if study != AUTO else f"journal://{(results_folder(swarm, job) / JOURNAL).absolute()}"
 
 
 def lane_root(job: JobRecord) -> str:

@@ -52,7 +52,7 @@ class RealProcesses:
         self._by_fd: dict[int, _Owned] = {}
         self._strays: dict[int, Seen] = {}
         self._dying: list[_Dying] = []
-        self._helpers: set[int] = set()
+        self._helpers: dict[int, int] = {}  # pid -> pidfd
         self._nobody: set[int] = set()  # living children without a token of ours; their pids cannot be used again
 
     def fileno(self) -> int:
@@ -60,8 +60,13 @@ class RealProcesses:
         return self._poll.fileno()
 
     def helper(self, pid: int) -> None:
-        """A child that somebody else in this process waits for."""
-        self._helpers.add(pid)
+        """A child that somebody else in this process waits for; its end wakes whoever waits for ours."""
+        self._helpers[pid] = os.pidfd_open(pid)
+        self._poll.register(self._helpers[pid], select.EPOLLIN)
+
+    def helper_gone(self, pid: int) -> None:
+        """It was buried."""
+        os.close(self._helpers.pop(pid))
 
     def spawn(self, launch: Launch) -> Identity:
         pid = spawn(launch)
@@ -87,8 +92,10 @@ class RealProcesses:
         for pidfd, _ in self._poll.poll(0):
             if pidfd in self._strays:
                 self._forget_stray(pidfd)
+            elif owned := self._by_fd.get(pidfd):
+                self._died(owned)
             else:
-                self._died(self._by_fd[pidfd])
+                self._poll.unregister(pidfd)  # a helper: it stays readable until it is buried
         if not self._dying:
             return ()
         self._kill_strays()
@@ -136,7 +143,7 @@ class RealProcesses:
         return found
 
     def strays(self, living: Collection[str]) -> Sequence[Seen]:
-        unknown = unknown_children({owned.identity.pid for owned in self._by_worker.values()} | self._helpers)
+        unknown = unknown_children({owned.identity.pid for owned in self._by_worker.values()} | self._helpers.keys())
         known = self._nobody & set(unknown)
         found = recognise([pid for pid in unknown if pid not in known], self._swarm_id)
         self._nobody = set(unknown) - {seen.pid for seen in found}
@@ -173,8 +180,9 @@ class RealProcesses:
         for owned in self._by_worker.values():
             owned.probe.close()
             os.close(owned.pidfd)
-        for pidfd in self._strays:
+        for pidfd in (*self._strays, *self._helpers.values()):
             os.close(pidfd)
+        self._helpers = {}
         self._by_worker, self._by_fd, self._strays = {}, {}, {}
         self._poll.close()
 

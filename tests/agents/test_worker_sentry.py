@@ -16,7 +16,7 @@ from btswarm.state.models.actions import (
     StopWorker,
 )
 from btswarm.state.models.facts import AgentView, ExitView, Observation
-from btswarm.state.models.records import Attempt, Bucket, Hold, OpenItem
+from btswarm.state.models.records import Attempt, Bucket, Hold
 
 from .world import (
     MONO,
@@ -134,11 +134,16 @@ def test_a_gpu_lane_is_free_only_once_its_memory_was_seen_to_return() -> None:
 
 def test_a_torn_study_is_repaired_before_its_job_runs_again() -> None:
     seen = after_death("storage", OPTIMIZE)
-    asked, memory = propose(ME, seen)
-    assert [one.action for one in asked] == [RepairStorage(OPTIMIZE)]
-    item = OpenItem("v1", "RepairStorage", OPTIMIZE, "storage_opens", NOW, MONO + 30)
-    assert actions(ME, replace(seen, verify=(item,)), memory) == []
-    assert actions(ME, seen, memory) == [SpawnWorker("cpu003", OPTIMIZE)]
+    (open_,) = incident("storage", OPTIMIZE).values()
+
+    def asked(state: str, **changes: Any) -> list[Any]:
+        return actions(ME, replace(seen, incidents={open_.incident: replace(open_, state=state, **changes)}))
+
+    assert asked("classified") == [RepairStorage(OPTIMIZE)]
+    assert asked("executed") == []
+    (held,) = asked("escalated", why="nobody can", needs="end process 7")
+    assert (held.subject, held.class_, held.needs) == (OPTIMIZE, "storage", f"end process 7; then release {OPTIMIZE}")
+    assert actions(ME, seen) == [SpawnWorker("cpu003", OPTIMIZE)]
 
 
 @pytest.mark.parametrize(
