@@ -10,7 +10,8 @@ from typing import Any
 
 from .. import __version__
 from ..state.config import Settings, load
-from ..state.errors import BtswarmError
+from ..state.errors import BadConfig, BtswarmError
+from ..state.models.config import Config
 from ..state.models.events import Draft
 from ..state.models.facts import Observation
 from ..state.models.names import SWARM
@@ -19,6 +20,7 @@ from .account import CONTINUITY_AGENT, Continuity, account
 from .control_socket import ControlSocket
 from .doorway import Asked
 from .notify import Notifier
+from .startup import config_digest
 from .supervisor import Supervisor
 from .telling import headline
 
@@ -101,7 +103,7 @@ class Serving:
     async def _mind_the_door(self) -> None:
         """A socket that somebody removed is made anew."""
         while True:
-            await asyncio.sleep(self._supervisor.settings.config.cycle.tick_s)
+            await asyncio.sleep(self._supervisor.parts.swarm.config.cycle.tick_s)
             if self.door.lost():
                 say(WARNING, f"{self.door.path} was removed; listening again")
                 self.door.close()
@@ -110,7 +112,7 @@ class Serving:
     def _screen(self, asked: Asked) -> None:
         """A configuration that cannot be loaded is refused to the sender's face."""
         if asked.cmd == "reload":
-            load(self._file())
+            self._acceptable()
 
     def _hang_up(self) -> None:
         self._notifier.reloading()
@@ -122,18 +124,47 @@ class Serving:
         self._reload = False
         swarm = self._supervisor.parts.swarm
         try:
-            swarm.file_config = load(self._file()).config
+            config = self._acceptable()
         except BtswarmError as error:
             say(WARNING, f"the configuration is kept as it was: {error.line()}")
             swarm.journal.tell(
                 Draft("command.refused", SWARM, {"cmd": "reload", "why": error.line()}, outcome="refused")
             )
         else:
-            say(NOTICE, "configuration loaded again")
+            changed = differences(swarm.file_config, config)
+            swarm.file_config = config
+            digest = config_digest(config)
+            data = {"id": f"loaded-{digest}", "cmd": "reload", "args": {"changed": changed[:20]}, "config": digest}
+            swarm.journal.record(Draft("command.accepted", SWARM, data, outcome="loaded"))
+            say(NOTICE, f"configuration loaded again: {', '.join(changed) or 'nothing changed'}")
             self._supervisor.wake("reloaded")
+
+    def _acceptable(self) -> Config:
+        """The file as it is now. Raises BadConfig for one that a living daemon cannot take over."""
+        settings, ours = load(self._file()), self._supervisor.settings.roots
+        for name, root in settings.roots._asdict().items():
+            if root != getattr(ours, name):
+                raise BadConfig(
+                    f"roots.{name} is {root} now, and roots cannot change in a living daemon, whose is "
+                    f"{getattr(ours, name)}",
+                    fix="stop the swarm, then start it",
+                )
+        self._supervisor.parts.swarm.overlaid(settings.config)
+        return settings.config
 
     def _file(self) -> Path | None:
         return self._supervisor.settings.file
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """The keys that changed, as `table.key`."""
+    before, after = old.model_dump(), new.model_dump()
+    return [
+        f"{table}.{key}" if key else table
+        for table in after
+        for key in (sorted({*before[table], *after[table]}) if isinstance(after[table], dict) else [""])
+        if (before[table].get(key) != after[table].get(key) if key else before[table] != after[table])
+    ]
 
 
 class _Once:

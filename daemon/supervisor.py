@@ -280,7 +280,7 @@ class Supervisor:
         moment = self._moment(reasons)
         self._last_mono = moment.mono
         if moment.tick:
-            self._next_tick = moment.mono + self.settings.config.cycle.tick_s
+            self._next_tick = moment.mono + self.parts.swarm.config.cycle.tick_s
         self.observation, unsettled = run_cycle(self.parts, moment)
         observation = self.observation
         self._due = self.parts.observer.due(observation, self._next_tick, unsettled=unsettled)
