@@ -243,7 +243,8 @@ class EventLog:
                 append_lines(self._disk, path, b"".join(own), self._rotate_bytes)
 
     def _complete_copies(self) -> None:
-        """Lines that were written to the log and, the process having died in between, not to their copy."""
+        """Lines that were written to the log and, the process having died in between, not to their copy. One that has
+        no line yet is there all the same, for whoever follows it."""
         path = self.folder / LOG_NAME
         size = self._disk.stat(path).size
         newest = list(lines(self._disk, path, max(0, size - MAX_WRITE)))
@@ -252,6 +253,8 @@ class EventLog:
             mine = b'"agent":"%s"' % agent.encode()
             own = [line for line in newest if mine in line and (event := parse(line)) and event["agent"] == agent]
             self._copy(agent, [line + b"\n" for line in own if orjson.loads(line)["seq"] > last])
+            with contextlib.suppress(OSError):
+                self._disk.close(self._disk.open_append(self.folder / name))
 
     def _last_copied(self, path: Path) -> int:
         try:

@@ -172,8 +172,8 @@ def test_people_are_told_what_is_wrong_what_is_held_and_what_comes_next(
     cli.main(["query"])
     said = capsys.readouterr().out
     for words_ in ("bt-20260102_030405Z", "degraded (stuck of cpu000@3)", "paused: cpu001", "expected: more",
-                   "i5 stuck of cpu000@3", "needs you: free some space", "workers.json (stale)", "CPU 81 % of 80 %",
-                   "GPU unknown (no gpu)"):  # fmt: skip
+                   "i5 stuck of cpu000@3", "needs you: free some space", "CPU 81 %, target 80 %",
+                   "GPU unknown: no gpu", "workers.json  40 s  15 s   STALE"):  # fmt: skip
         assert words_ in said
     assert cli.main(["status"]) == 0
     assert "r2/SOLUSDT/balanced/prescreen" in capsys.readouterr().out

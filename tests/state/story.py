@@ -168,7 +168,7 @@ def payloads(state: SwarmState) -> dict[str, Payload]:
 
 def write(folder: Path, disk: Disk) -> None:
     """The golden files into an empty folder."""
-    log = EventLog(folder, disk)
+    log = EventLog(folder, disk, copies={})
     log.open()
     recorder = tell(log)
     store = Store(folder, disk, {**FILES, SENTRY: agent_rule("worker_sentry")}, uid=0, writer="4000 12345 0.1.0")
