@@ -22,7 +22,8 @@ from pydantic import ValidationError
 
 from ..state.errors import BadConfig, BtswarmError, ExitCode, FailureClass, GateFailed, InputGone
 from ..state.files import explain, write_atomic
-from ..state.models.jobs import VERSION, Exit, Job
+from ..state.models.jobs import VERSION, Exit, Job, Stage
+from ..state.results import ROUNDS
 from .reporters import Lines, ProgressFile, Relay
 from .stages import market_of, run_stage
 from .stopping import Stop
@@ -52,7 +53,12 @@ class Worker:
         report.phase("load")
         bars = market_of(job)
         self.stop.check()
-        self.artifacts = run_stage(job, bars, report)
+        try:
+            self.artifacts = run_stage(job, bars, report)
+        except GateFailed:
+            _publish(job, "validate")
+            raise
+        _publish(job, "report")
 
     def leave(self, code: int, failure: FailureClass, message: str = "", fix: str = "") -> int:
         """Write `exit.json` and return the code. A disk that refuses does not change how it ended."""
@@ -73,6 +79,16 @@ class Worker:
         if message:
             sys.stderr.write(f"btswarm worker: {message}{'; ' if fix else ''}{fix}\n")
         return code
+
+
+def _publish(job: Job, last: Stage) -> None:
+    """After the last stage the folder of a round is the published view, if it is the best so far."""
+    folder = Path(job.out_dir).absolute()
+    if job.stage != last or len(folder.parents) < 5 or folder.parents[3].name != ROUNDS:
+        return
+    from .publish import publish
+
+    publish(folder.parents[4], folder, folder.parent.name, folder.name)
 
 
 def main(argv: list[str]) -> int:

@@ -16,7 +16,7 @@ import pytest
 from btswarm.engine import worker
 from btswarm.engine.artifacts import PHASE0
 from btswarm.engine.strategies.mtf_ema import space_for
-from btswarm.state.errors import NoPermission, StorageBroken
+from btswarm.state.errors import GateFailed, NoPermission, StorageBroken
 from btswarm.state.models.jobs import Claims, Exit, Inputs, Job, Progress, Volume
 
 from .runs import candles, until
@@ -339,3 +339,28 @@ def test_a_stage_that_finds_nothing_feasible_did_its_work(tmp_path: Path, data: 
     assert "none of 2 trials" in last.message
     assert "Loaded Phase0 seed: SOLUSDT/balanced" in out
     assert (tmp_path / "out" / "all_trials.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("stage", "gate", "shown"),
+    [("report", False, True), ("validate", True, True), ("validate", False, False), ("prescreen", False, False)],
+)
+@pytest.mark.usefixtures("here")
+def test_a_round_s_folder_is_published_after_its_last_stage(
+    tmp_path: Path, data: Path, stage: str, gate: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_stage(*_: Any) -> list[Path]:
+        if gate:
+            raise GateFailed("not good enough")
+        return []
+
+    called: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(worker, "run_stage", run_stage)
+    monkeypatch.setattr("btswarm.engine.publish.publish", lambda *told: called.append(told))
+    out = tmp_path / "rounds" / "3" / "main" / "SOLUSDT" / "balanced"
+    job = prescreen(tmp_path, data, stage=stage, out_dir=str(out))
+    assert ended_here(job_file(tmp_path, job)).code == 0
+    assert called == ([(tmp_path, out, "SOLUSDT", "balanced")] if shown else [])
+    elsewhere = prescreen(tmp_path, data, stage=stage)
+    assert ended_here(job_file(tmp_path, elsewhere)).code == 0
+    assert len(called) == shown
