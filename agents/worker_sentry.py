@@ -257,14 +257,14 @@ def _released(observation: Observation) -> Iterator[Proposal]:
 def _suspicious(observation: Observation, memory: Memory) -> Iterator[Proposal]:
     """Workers that go on, but not as they should: no seeds, a slow device, code of another version."""
     build, drifted = observation.swarm.build, []
-    running = (view for view in observation.workers.values() if view.record.state == "running")
-    for view in [view for view in running if not is_command(view.record.job)]:
+    working = (view for view in observation.workers.values() if view.record.state in WORKING)
+    for view in [view for view in working if not is_command(view.record.job)]:
         job = observation.jobs.get(view.job)
         if job is None:
             continue
         if build and view.record.build != build:
             drifted.append(view.worker)
-        if (why := _unseeded(job, view)) and not told(observation, "no_seeds", view.worker):
+        if (why := _unseeded(observation, job, view)) and not told(observation, "no_seeds", view.worker):
             yield ASK.asks(OpenIncident("no_seeds", view.worker, why=why), why, f"workers.{view.worker}.progress.seeds")
         if (why := _sluggish(observation, job, view, memory)) and not told(observation, "slow_kernel", view.worker):
             fact = f"workers.{view.worker}.progress.rate"
@@ -275,11 +275,15 @@ def _suspicious(observation: Observation, memory: Memory) -> Iterator[Proposal]:
         yield ASK.asks(OpenIncident("drift", SWARM, facts, why, "warning"), why, *facts)
 
 
-def _unseeded(job: JobView, view: WorkerView) -> str:
-    if job.spec.stage != "optimize" or not isinstance(view.progress, Known):
+def _unseeded(observation: Observation, job: JobView, view: WorkerView) -> str:
+    """A worker says which seeds it loaded before its first trial, and by the end of its time to start."""
+    if job.spec.stage != "optimize" or not isinstance(view.progress, Known) or view.progress.known.seeds:
         return ""
-    progress = view.progress.known
-    return "it takes trials without phase-0 seeds" if progress.phase == "trial" and not progress.seeds else ""
+    if view.progress.known.phase == "trial":
+        return "it takes trials without phase-0 seeds"
+    late_s = observation.now - view.record.start_due
+    late = view.record.start_due and late_s >= 0
+    return f"no phase-0 seeds {late_s:.0f} s after its time to start" if late else ""
 
 
 def _sluggish(observation: Observation, job: JobView, view: WorkerView, memory: Memory) -> str:

@@ -147,10 +147,10 @@ class Endings:
         journal = self._swarm.journal
         if is_command(job.job) or parse_job(job.job).stage not in CLOSING | {"prescreen"}:
             return
-        if cancelled := closed_by(journal.jobs, job.job):
-            why = exit_.message or exit_.class_
-            data = {"gate": parse_job(job.job).stage, "met": "failed", "evidence": why, "cancelled": cancelled}
-            journal.record(Draft("job.gated", job.job, data, cause))
+        why = exit_.message or exit_.class_
+        data = {"gate": parse_job(job.job).stage, "met": "failed", "evidence": why,
+                "cancelled": closed_by(journal.jobs, job.job)}  # fmt: skip
+        journal.record(Draft("job.gated", job.job, data, cause))
 
     def _say_incident(self, job: JobRecord, exit_: ExitView, verdict: Verdict, moment: Moment, cause: int) -> None:
         journal = self._swarm.journal

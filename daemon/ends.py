@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ..agents.detectors.restarts import Death, after
-from ..state.errors import FailureClass
+from ..state.errors import ExitCode, FailureClass
 from ..state.models.config import RestartTable
 from ..state.models.facts import ExitView
 from ..state.models.failures import POLICIES, Policy, class_of_exit
@@ -130,8 +130,8 @@ def _class(record: WorkerRecord, code: int | None, said: dict[str, Any] | None, 
            starved: bool) -> tuple[FailureClass, str]:  # fmt: skip
     """The class, and why if that is not the worker's own message."""
     stopped = STOPPED_AS.get(record.stop.reason, FailureClass.STOPPED) if record.stop else None
-    if code == 0:
-        return _done(said, files)
+    if code == 0 or (code == ExitCode.CHECK_FAILED and said and said.get("class") == FailureClass.DONE):
+        return _done(said, files)  # a stage may end its work and find that the way on is closed
     if stopped is not None:
         return stopped, ""
     if code is None or code < 0:
@@ -142,7 +142,7 @@ def _class(record: WorkerRecord, code: int | None, said: dict[str, Any] | None, 
 
 
 def _done(said: dict[str, Any] | None, files: Files) -> tuple[FailureClass, str]:
-    """Exit status 0 counts once every artifact it names is valid."""
+    """It counts once every artifact it names is valid."""
     for path in (said or {}).get("artifacts", ()):
         if why := fault(files, Path(path)):
             return FailureClass.CRASH, f"it left no valid artifact: {why}"

@@ -3,10 +3,11 @@
 Pure functions from records to the data of events; the journal makes them so.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
+from ..agents.detectors.volume import smaller as reduced
 from ..state.models.actions import NewJob
 from ..state.models.config import CommandJob, Config
 from ..state.models.events import MAX_LINE
@@ -19,6 +20,7 @@ CLOSING: Final = frozenset(("preflight", "optimize", "validate"))
 """Stages whose failure for good closes this symbol and mode for the round."""
 ROOM: Final = MAX_LINE - 600
 """Bytes of new jobs in one event."""
+_HALVED: Final = re.compile(r"(?P<part>.*?)h(?P<times>\d+)")
 
 
 def in_lines(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
@@ -54,13 +56,21 @@ def closed_by(jobs: Mapping[str, JobRecord], failed: str) -> list[str]:
     return [one for one in closed if one != failed]
 
 
-def smaller(job: JobRecord, volume: Mapping[str, int]) -> NewJob:
-    """The job that takes the place of one that took too long. `volume`: what it gets."""
+def smaller(job: JobRecord, volume: Mapping[str, int], learned_gpu_mb: int = 0) -> NewJob:
+    """The job that takes the place of one that took too long, or found no room. `volume`: what it gets.
+
+    `learned_gpu_mb`: what its worker had of the device when it found no more; claimed from now on.
+    """
     name = parse_job(job.job)
-    part, _, number = name.part.rpartition("h")
-    again = f"{part}h{int(number) + 1}" if name.part and number.isdigit() else f"{name.part}h1"
-    spec = replace(job.spec, volume={**job.spec.volume, **volume})
-    return NewJob(engine_job(name.round, name.symbol, name.mode, name.stage, again), spec, job.priority)
+    part, halvings = parts_of(name.part)
+    again = engine_job(name.round, name.symbol, name.mode, name.stage, f"{part}h{halvings + 1}")
+    return NewJob(again, reduced(job.spec, {**job.spec.volume, **volume}, learned_gpu_mb), job.priority)
+
+
+def parts_of(part: str) -> tuple[str, int]:
+    """The part of its search that a job is, and how often it was replaced by a smaller one: `3h2` is part 3, twice."""
+    found = _HALVED.fullmatch(part)
+    return (found["part"], int(found["times"])) if found else (part, 0)
 
 
 def command_jobs(config: Config) -> dict[str, NewJob]:

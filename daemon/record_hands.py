@@ -20,6 +20,7 @@ from ..state.models.records import Hold, IncidentRecord
 from ..state.plans import digest
 from . import incidents
 from .deeds import Answers, Carry, Plan, Refused, cause_of
+from .ends import read_exit
 from .jobs import new_lanes, queued_data, smaller, subject_of_jobs
 
 WORLD: Final = ("swarm", "gpu")
@@ -45,10 +46,17 @@ class RecordHands(Answers):
         job = self._swarm.journal.jobs.get(action.job)
         if job is None or job.state != "running" or job.worker in self._swarm.journal.workers:
             raise Refused(f"{action.job} is not at the end of a worker")
-        by = smaller(job, action.volume)
+        by = smaller(job, action.volume, self._learned_gpu_mb(job.worker))
         cause = self._cause(order, action.job)
         event = self._swarm.journal.record(Draft("job.replaced", job.job, {"by": by}, cause, order.agent))
         self._settle(order, event.seq, {"replaced_by": by.job, "volume": dict(action.volume)}, action.job)
+
+    def _learned_gpu_mb(self, worker: str) -> int:
+        """What its last word says that it had of the device at most."""
+        swarm = self._swarm
+        said = read_exit(swarm.world.files, swarm.folder(worker), worker) or {}
+        peak = said.get("peak_gpu_mb", 0)
+        return peak if isinstance(peak, int) else 0
 
     def _enqueue(self, order: Order, action: EnqueueJobs, observation: Observation, plan: Plan) -> None:
         known = self._swarm.journal.jobs

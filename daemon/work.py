@@ -11,6 +11,7 @@ from ..state.models.jobs import Claims, CostRates, Inputs, Job, Limits, Volume
 from ..state.models.names import is_command, lane_kind, parse_job
 from ..state.models.records import JobRecord, LaneRecord, WorkerRecord
 from ..state.results import FILL, MAIN, ROUNDS
+from .jobs import parts_of
 from .ports import Launch
 from .swarm import Swarm
 from .workers.spawn import environment
@@ -87,7 +88,8 @@ def lane_root(job: JobRecord) -> str:
     """The folder of a round that a job writes to: of the job and not of the lane, so that whoever relaunches it, on
     whatever lane, finds its study and its checkpoint."""
     name = parse_job(job.job)
-    return f"{FILL}{name.part}" if job.spec.lane_role == "fill" and name.part else MAIN
+    part, _ = parts_of(name.part)
+    return f"{FILL}{part}" if job.spec.lane_role == "fill" and part else MAIN
 
 
 def _artifacts_before(swarm: Swarm, job: JobRecord) -> Sequence[str]:

@@ -38,7 +38,8 @@ OBJECTIVE = 1  # rises whenever the same point would get another score
 WORTHLESS = -1e6  # what the sampler is told where the score is undefined; finite, so that any database takes it
 POLL_S = 0.05
 SEEDED = "phase0"
-PART = re.compile(r"\.(\d+)$")
+PART = re.compile(r"\.(\d*)(?:h\d+)?$")
+"""Of a job's name: which worker of its study it is, and how often it was replaced by one with less to do."""
 
 
 @dataclass
@@ -220,7 +221,7 @@ def _export(task: Task, study: Study, evaluator: Evaluator) -> list[Path]:
 def part_of(job: Job) -> int:
     """The number behind the last dot of the job's name: which worker of its study this is."""
     named = PART.search(job.job)
-    return int(named.group(1)) if named else 0
+    return int(named.group(1) or 0) if named else 0
 
 
 def _seed(seed: int, part: int) -> int:

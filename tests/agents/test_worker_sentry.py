@@ -281,6 +281,17 @@ def test_trials_without_seeds_are_an_incident() -> None:
     seen = at_work(OPTIMIZE, progress=progress(phase="trial", seeds=0))
     assert incidents(ME, seen) == {("no_seeds", "cpu000@2")}
     assert incidents(ME, at_work(OPTIMIZE, progress=progress(phase="trial", seeds=40))) == set()
+
+
+@pytest.mark.parametrize("state", ["starting", "running"])
+def test_an_optimizer_that_has_loaded_no_seeds_by_the_end_of_its_time_to_start_is_an_incident(state: str) -> None:
+    def loading(start_due: float, **more: Any) -> Observation:
+        record = {"state": state, "start_due": start_due}
+        return at_work(OPTIMIZE, progress=progress(phase="load", **more), record=record)
+
+    assert incidents(ME, loading(NOW + 1.0)) == set()
+    assert incidents(ME, loading(NOW)) == {("no_seeds", "cpu000@2")}
+    assert incidents(ME, loading(NOW, seeds=40)) == set()
     assert incidents(ME, at_work(OPTIMIZE, progress=missing())) == set()
 
 

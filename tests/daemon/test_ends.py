@@ -72,6 +72,12 @@ def test_done_without_a_valid_artifact_is_a_crash(tmp_path: Path) -> None:
     assert class_of(0, {"artifacts": [str(tmp_path / "nowhere.json")]}) == "crash"
 
 
+def test_a_stage_that_did_its_work_and_found_the_way_closed_is_done() -> None:
+    assert class_of(1, {"class": "done", "message": "no combo survives"}) == "done"
+    assert class_of(1, {"class": "crash"}) == "crash"
+    assert class_of(1) == "crash"
+
+
 def test_a_crash_with_credit_is_queued_at_once_and_without_it_after_jitter() -> None:
     crash = ExitView(1, "crash", steps=5)
     with_credit = judge(JOB, crash, None, LIMITS, "", AT)
