@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "events": Command("daemon.commands.events", "what happened and why; -f follows"),
         "workers": Command("daemon.commands.workers", "who runs what, where"),
         "agents": Command("daemon.commands.agents", "the decision makers: last run, health, quarantine"),
+        "monitors": Command("daemon.commands.monitors", "the same in tmux, with events and logs"),
         "pause": Command("daemon.commands.pause", "let a lane, a job or the swarm rest"),
         "resume": Command("daemon.commands.resume", "end a pause or a drain"),
         "drain": Command("daemon.commands.drain", "let work come to its end; the whole swarm then stops"),
