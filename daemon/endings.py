@@ -37,6 +37,8 @@ class Endings:
     def judge(self, moment: Moment) -> list[WorkerView]:
         """Everybody who ended since the last cycle, as views of workers that are no more."""
         ended = self._swarm.world.processes.ended()
+        if moment.tick:
+            self.look_again()
         if not ended:
             return []
         starved = any(one.code in KILLED for one in ended) and self._starved()
@@ -64,8 +66,29 @@ class Endings:
             self._say_job(job, exit_, verdict, life_s, seq)
             if verdict.policy.incident and record.stop is None:
                 self._say_incident(job, exit_, verdict, moment, seq)
+        if record.state == "lost":
+            self._restore(record, seq)
         gone = replace(record, state="exited" if ended.left else "reaped")
         return WorkerView(gone, alive=bool(ended.left), exit=Known(exit_, moment.mono))
+
+    def _restore(self, record: WorkerRecord, cause: int) -> None:
+        """What could not be killed is gone after all: its lane can be used again."""
+        lane = self._swarm.journal.lanes.get(record.lane)
+        if lane is not None and lane.state == "quarantined" and lane.hold and lane.hold.class_ == "unkillable":
+            self._swarm.journal.record(Draft("lane.restored", record.lane, {}, cause))
+
+    def look_again(self) -> None:
+        """Workers that ended and left something that would not die: over once nothing is left. A pass over /proc."""
+        swarm = self._swarm
+        for record in [one for one in swarm.journal.workers.values() if one.state == "exited"]:
+            left = list(swarm.world.processes.left(record.token))
+            if not left:
+                data = {"job": record.job, "state": "reaped", "class": "crash", "code": None}
+                swarm.journal.record(Draft("worker.exited", record.worker, data, outcome="nothing is left"))
+                continue
+            needs = f"processes {left} survive SIGKILL: find out what they wait for, or restart the host"
+            name = incidents.detect(swarm.journal, "unkillable", record.worker, needs, severity="critical")
+            incidents.escalate(swarm.journal, name, needs, needs=needs)
 
     def never_began(self, record: WorkerRecord, why: str, moment: Moment, *, class_: str = "crash") -> None:
         """An intent that came to no process: its job is queued again, on credit if it was refused by the host."""

@@ -5,6 +5,7 @@ for the hand to say: verify.py looks again.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ..state.errors import BtswarmError
@@ -53,7 +54,8 @@ class Executor(Answers):
         """Say what will be done, in the order given; an order waits for those it names in `after`."""
         plan = Plan(moment, [], [], {})
         self.ladder.climb(moment)
-        self._reserved = total(one.claims for one in self._swarm.journal.workers.values() if one.living)
+        living = [one for one in self._swarm.journal.workers.values() if one.living]
+        self._reserved = total(replace(one.claims, cpus=0.0) if one.state == "lost" else one.claims for one in living)
         for order in sorted(orders, key=lambda one: one.n):
             try:
                 if any(plan.done.get(n, "ok") != "ok" for n in order.after):

@@ -20,6 +20,7 @@ CLOSING: Final = frozenset(("preflight", "optimize", "validate"))
 """Stages whose failure for good closes this symbol and mode for the round."""
 ROOM: Final = MAX_LINE - 600
 """Bytes of new jobs in one event."""
+USABLE: Final = ("open", "draining")
 _HALVED: Final = re.compile(r"(?P<part>.*?)h(?P<times>\d+)")
 
 
@@ -104,7 +105,7 @@ def unwanted_commands(config: Config, jobs: Mapping[str, JobRecord]) -> list[str
 def command_lanes(jobs: Mapping[str, JobRecord], lanes: Mapping[str, LaneRecord]) -> list[str]:
     """Names of lanes to open so that every living command job has one of its own."""
     needed = sum(1 for job in jobs.values() if is_command(job.job) and job.state not in ENDED_JOBS and not job.spec.gpu)
-    there = sum(1 for lane in lanes.values() if lane.role == "command" and lane.state != "closed")
+    there = sum(1 for lane in lanes.values() if lane.role == "command" and lane.state in USABLE)
     return new_lanes(lanes, needed - there, role="command")
 
 

@@ -54,6 +54,8 @@ GATHER_S: Final = 0.010
 DRAW_BITS: Final = 64
 LIVES: Final = {signal.SIGTERM: "drain", signal.SIGINT: "drain", signal.SIGUSR2: "restart"}
 NICE: Final = -10
+BEYOND: Final = ("lost", "exited")
+"""States of workers whom no signal ends: a drain does not wait for them."""
 DEATHS: Final = 2
 """Inside the same agent, after which the next start sets it aside."""
 BLACK_BOX: Final = "agent.box"
@@ -287,7 +289,7 @@ class Supervisor:
         for tell in self.after_cycle:
             tell(observation)
         life = observation.swarm.desired.life
-        if life == "restart" or (life == "drain" and not observation.workers):
+        if life == "restart" or (life == "drain" and all(one.state in BEYOND for one in observation.workers.values())):
             self._leave(observation, moment, life)
         return observation
 

@@ -23,6 +23,10 @@ LOOKAHEAD: Final = 2 * MAX_SPAWNS
 """Placements worked out in one cycle; consensus caps what is carried out."""
 
 
+BUSY: Final = LIVING_WORKERS - {"lost"}
+"""Of a worker that cannot be killed only the memory counts: it computes nothing, and its work goes on elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     lane: str
@@ -48,7 +52,8 @@ def placements(observation: Observation) -> Sequence[Placement]:
     """
     if _NEWEST[0] is not observation:
         _NEWEST[:] = observation, tuple(_placed(observation))
-    return _NEWEST[1]
+    found: Sequence[Placement] = _NEWEST[1]
+    return found
 
 
 _NEWEST: Final[list[Any]] = [None, ()]
@@ -62,7 +67,7 @@ def _placed(observation: Observation) -> list[Placement]:
     workers = observation.workers
     taken = {lane_of(name) for name, one in workers.items() if _occupies(name, one.record.state)}
     lanes = _Lanes(observation, taken)
-    running = {one.record.job for one in workers.values() if one.record.state in LIVING_WORKERS}
+    running = {one.record.job for one in workers.values() if one.record.state in BUSY}
     room = _Room(observation)
     found: list[Placement] = []
     most = min(LOOKAHEAD, spawns_left(observation))
@@ -191,8 +196,9 @@ class _Room:
         host, config = observation.host, observation.swarm.config
         claims = [one.claims for one in (view.record for view in observation.workers.values())
                   if one.state in LIVING_WORKERS]  # fmt: skip
-        self._cpus = cpu_room(host) - sum(one.cpus for one in claims)
-        self._alone = not any(one.cpus for one in claims)
+        cpus = sum(view.record.claims.cpus for view in observation.workers.values() if view.record.state in BUSY)
+        self._cpus = cpu_room(host) - cpus
+        self._alone = not cpus
         self._mem_mb = host.mem_mb - config.lanes.keep_free_mb - sum(one.mem_mb for one in claims)
         if not host.mem_mb:
             self._mem_mb = 1 << 40

@@ -68,7 +68,7 @@ class Ladder:
         stopping = self._stopping()
         for record in stopping.values():
             assert record.stop is not None
-            if record.state == "stopping" and self._done.get(record.worker) != record.stop.rung:
+            if record.state in ("stopping", "lost") and self._done.get(record.worker) != record.stop.rung:
                 self._done[record.worker] = record.stop.rung
                 self._signal(record, record.stop.rung)
         self._due = {worker: due for worker, due in self._due.items() if worker in stopping}
@@ -95,8 +95,21 @@ class Ladder:
         if lane is not None and lane.state in ("open", "draining"):
             hold = Hold("a worker cannot be killed", "unkillable", moment.now, needs=needs)
             journal.record(Draft("lane.quarantined", record.lane, {"hold": hold}, event.seq))
+        self._go_on(record, event.seq)
         name = incidents.detect(journal, "unkillable", record.worker, needs, cause=event.seq, severity="critical")
         incidents.escalate(journal, name, needs, needs=needs)
+
+    def _go_on(self, record: WorkerRecord, cause: int) -> None:
+        """Its job runs elsewhere, unless a person wanted its end."""
+        journal = self._swarm.journal
+        job = journal.jobs.get(record.job)
+        if job is None or job.state != "running" or job.worker != record.worker:
+            return
+        if job.job in self._swarm.desired.cancel:
+            journal.record(Draft("job.finished", job.job, {"state": "cancelled"}, cause))
+        else:
+            why = f"{record.worker} cannot be killed"
+            journal.record(Draft("job.queued", job.job, {"not_before": 0.0, "why": why}, cause))
 
     def _stopping(self) -> Mapping[str, WorkerRecord]:
         return {name: one for name, one in self._swarm.journal.workers.items() if one.stop is not None}

@@ -10,7 +10,6 @@ import pytest
 from btswarm.engine.journal import FlockJournal
 
 from .healing import CHAIN, Healing
-from .healing import swarm as swarm
 from .waiting import until
 
 JOB = f"{CHAIN}optimize"
