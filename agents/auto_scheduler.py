@@ -25,7 +25,7 @@ from .detectors.placement import closed, share, startables
 from .detectors.rounds import Chain, blocked, chains, jobs_of, open_jobs, spent
 
 ASK: Final = Voice("auto_scheduler")
-COOLDOWN_S: Final = 60.0
+COOLDOWN_S: Final = 5.0
 """Between the end of a round and the next one."""
 FRUITLESS_COOLDOWN_S: Final = 1800.0
 """After a round in which no symbol and mode came to its report: its data would fail again at once."""
@@ -57,9 +57,10 @@ def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory
         ASK.asks(SpawnWorker(one.lane, one.job), "its turn, and a lane is free", f"jobs.{one.job}", subject=one.lane)
         for one in share(observation, "main")
     ]
-    if observation.swarm.desired.life == "run" and not closed(observation):
+    plan = chains(observation.swarm.config) if observation.swarm.desired.life == "run" else []
+    if plan and not closed(observation):
         waiting = blocked(observation)
-        there = [one for one in chains(observation.swarm.config) if one not in waiting]
+        there = [one for one in plan if one not in waiting]
         wanted = [one for one in there if not spent(observation, one)]
         rounds, memory = _rounds(observation, memory, there, wanted)
         found += rounds or _fill(observation, wanted)

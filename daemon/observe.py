@@ -10,7 +10,7 @@ from ..agents.detectors.overdue import gap
 from ..state.models.events import Draft
 from ..state.models.facts import Command, HostView, Observation, SwarmView, WorkerView
 from ..state.models.readings import HOST_LIMIT_S, fresh
-from ..state.models.records import Hold, WorkerRecord
+from ..state.models.records import Hold, JobRecord, LaneRecord, WorkerRecord
 from ..state.scribe import Unanswered
 from .endings import Endings
 from .moment import Moment
@@ -54,6 +54,11 @@ class Observer:
             gone = {view.worker: view for view in ended}
             observation = replace(observation, workers={**gone, **observation.workers})
         return observation
+
+    def glance(self, moment: Moment) -> Observation:
+        """As of now; nothing is judged and no command taken."""
+        self.watching.sweep(moment)
+        return self._compose(moment, ())
 
     def again(self, observation: Observation, moment: Moment) -> Observation:
         """The same moment after the executor acted: records and whatever they touched are new."""
@@ -122,12 +127,14 @@ class Observer:
 
     def _workers(self, records: Mapping[str, WorkerRecord], moment: Moment) -> dict[str, WorkerView]:
         """Views by worker; one whose record and readings did not change is the one of the cycle before."""
+        known, watching = self._views, self.watching
+        suspects = records if moment.tick else watching.suspects
         views = {}
         for name, record in records.items():
-            known = self._views.get(name)
-            if known is None or known.record is not record or self.watching.restless(name, moment):
-                known = self.watching.view(record, moment)
-            views[name] = known
+            view = known.get(name)
+            if view is None or view.record is not record or name in suspects:
+                view = watching.view(record, moment)
+            views[name] = view
         self.watching.forget(records)
         self._views = views
         return views
@@ -176,12 +183,12 @@ class Observer:
         self.watching.begin_anew(moment.mono)
 
 
-def _holds(holds: Mapping[str, Hold], lanes: Mapping[str, object], jobs: Mapping[str, object]) -> dict[str, Hold]:
+def _holds(
+    holds: Mapping[str, Hold], lanes: Mapping[str, LaneRecord], jobs: Mapping[str, JobRecord]
+) -> dict[str, Hold]:
     """Those of the swarm and of GPUs, of lanes and of jobs, by hold name."""
     found = dict(holds)
-    for subjects in (lanes, jobs):
-        for name, record in subjects.items():
-            hold: Hold | None = getattr(record, "hold", None)
-            if hold is not None:
-                found[hold.name(name)] = hold
+    held = [(name, lane.hold) for name, lane in lanes.items() if lane.hold is not None]
+    held += [(name, job.hold) for name, job in jobs.items() if job.hold is not None]
+    found.update((hold.name(name), hold) for name, hold in held)
     return found

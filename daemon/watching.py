@@ -1,7 +1,7 @@
 """What is measured of each worker between its start and its end: steps, silence, CPU, state of the process."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -67,9 +67,10 @@ class Watching:
                     self._read_process(record, watch, moment)
         self._foresee(records, moment)
 
-    def restless(self, worker: str, moment: Moment) -> bool:
-        """Whether its view of the cycle before says nothing about now."""
-        return moment.tick or worker in self._soon
+    @property
+    def suspects(self) -> Collection[str]:
+        """Workers whose view of the cycle before says nothing about now."""
+        return self._soon
 
     def view(self, record: WorkerRecord, moment: Moment) -> WorkerView:
         """One worker as of now. A suspect, and one that only just started, is looked at right here."""
@@ -114,7 +115,7 @@ class Watching:
 
     def forget(self, living: Mapping[str, WorkerRecord]) -> None:
         """Workers that are no more."""
-        if len(self._watches) > len(living) or any(name not in living for name in self._watches):
+        if not self._watches.keys() <= living.keys():
             self._watches = {name: one for name, one in self._watches.items() if name in living}
             self._soon = {name: one for name, one in self._soon.items() if name in living}
 

@@ -22,7 +22,7 @@ NUMBER: Final = 40
 
 
 class Kept:
-    """The first of these kernel files that there is, held open: it is read where a worker's end waits for the answer."""
+    """The first of these kernel files that there is, held open: a worker's end waits for what it says."""
 
     def __init__(self, *paths: Path) -> None:
         self._file: FileIO | None = None
@@ -92,6 +92,10 @@ class HostProbe:
     def stop(self) -> None:
         self._ending = True
         self._wanted.set()
+
+    def look(self) -> None:
+        """Everything, now, however long the disks take."""
+        self._readings = self._look({name: self._disk(root) for name, root in self._roots.items()})
 
     def readings(self) -> HostReadings:
         return self._readings
