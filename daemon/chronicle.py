@@ -68,7 +68,9 @@ class Chronicle:
         if data is None:
             self._over = None
             return
-        self._over = moment.mono if self._over is None else self._over
+        if self._over is None:
+            self._over, self._ended = moment.mono, -1
+            self._looked = moment.mono - LOOK_S  # its verdicts are wanted now
         if self._swarm.findings.mono >= self._over or moment.mono - self._over >= PATIENCE_S:
             journal.record(Draft("round.finished", f"r{round_}", data, outcome=in_words(data)))
 

@@ -7,7 +7,7 @@ refused. The description of a field is the comment that `btswarm init` writes be
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..engines import Engine
 from ..errors import BadConfig
@@ -15,6 +15,7 @@ from ..symbols import canonical
 
 MIN_TRADES = 30  # fewer trades say nothing about a strategy, so no setting goes below
 SYNTHETIC = "synthetic"
+MAX_ARGV = 2000  # a job and its command line are one line of the event log
 
 Mode = Literal["conservative", "balanced", "aggressive"]
 MODES: tuple[Mode, ...] = ("conservative", "balanced", "aggressive")
@@ -294,6 +295,13 @@ class CommandJob(Table):
     cpus: Amount = 0.0
     mem_mb: AtLeastOne = 16
     pids: AtLeastOne = 8
+
+    @field_validator("argv")
+    @classmethod
+    def _short(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if (size := sum(len(one.encode()) for one in argv)) > MAX_ARGV:
+            raise ValueError(f"command.argv takes {size} bytes, {MAX_ARGV} is the most: put it into a script")
+        return argv
 
 
 class Config(Table):
