@@ -133,6 +133,9 @@ class EventLog:
 
         Raises EventTooLong for a changing event that does not fit. Nothing is remembered until `push`.
         """
+        data = draft.data
+        if draft.kind in CHANGES or "opens" in data or "closes" in data:
+            data = orjson.loads(encode(data))
         event = Event(
             v=VERSION,
             seq=self.next_seq,
@@ -149,13 +152,11 @@ class EventLog:
             outcome=draft.outcome,
             dur_ms=draft.dur_ms,
             count=count,
-            data=draft.data,
+            data=data,
         )
         line = encode(event) + b"\n"
         if len(line) > MAX_LINE:
             event, line = _shortened(event, line)
-        if draft.kind in CHANGES or "opens" in draft.data or "closes" in draft.data:
-            event = replace(event, data=orjson.loads(line)["data"])
         return Prepared(event, line)
 
     def push(self, prepared: Prepared) -> Event:
