@@ -18,6 +18,7 @@ from ..bars import Floats, Ints
 from ..costs import Costs
 from ..strategies import api
 from ..strategies.api import Combos, refuse_impossible
+from ..strategies.mtf_ema import Space
 from .events import find_crosses
 from .market import Market, lay_out, prepare
 from .orders import MOMENTS, ORDER, measure, trade
@@ -103,8 +104,14 @@ def _refuse(market: Market, combos: Combos, costs: Costs) -> None:
 
 
 def _rows(market: Market, combos: Combos) -> NDArray[np.int32]:
-    """int32 [K, 4]: which fast timeframe, slow timeframe, slow row and fast row each combo uses."""
-    space = market.space
+    return rows_of(market.space, combos)
+
+
+def rows_of(space: Space, combos: Combos) -> NDArray[np.int32]:
+    """int32 [K, 4]: which fast timeframe, slow timeframe, slow row and fast row of the space each combo uses.
+
+    Raises BadConfig for a combo outside the space.
+    """
     fast_tf = _position(np.array(space.fast_tf), combos[:, api.FAST_TF], "fast_tf")
     slow_tf = _position(np.array(space.slow_tf), combos[:, api.SLOW_TF], "slow_tf")
     rows = np.stack([fast_tf, slow_tf, combos[:, api.SLOW_PERIOD], combos[:, api.FAST_PERIOD]], axis=1)

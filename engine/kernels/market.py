@@ -108,17 +108,28 @@ def _bank(bars: Bars, tf: int, periods: tuple[int, int]) -> Bank:
 
 
 def _grid(fast: Bank, slow: tuple[Bank, ...], bars: int) -> Grid:
-    at = np.unique(np.concatenate([fast.known, *(bank.known for bank in slow)]))
-    at = at[at < bars - 1]  # a cross at the last bar acts nowhere
-    padded = -(-max(len(at), 1) // BLOCK) * BLOCK
-    fast_window = _newest(fast.known, at, padded)
-    values = np.empty((len(fast.values), padded), dtype=np.float32)
-    low = np.empty((len(values), padded // BLOCK), dtype=np.float32)
+    at, fast_window, slow_window = decision_points(fast.known, [bank.known for bank in slow], bars, BLOCK)
+    values = np.empty((len(fast.values), len(fast_window)), dtype=np.float32)
+    low = np.empty((len(values), len(fast_window) // BLOCK), dtype=np.float32)
     high = np.empty_like(low)
     for row in range(len(values)):
         lay_out(fast.values[row], fast_window, values[row], low[row], high[row])
-    slow_window = np.stack([_newest(bank.known, at, padded) for bank in slow])
-    return Grid(at.astype(np.int32), values, low, high, fast_window, slow_window)
+    return Grid(at, values, low, high, fast_window, slow_window)
+
+
+def decision_points(fast: Ints, slow: list[Ints], bars: int, block: int) -> tuple[I32, I32, I32]:
+    """Where a pair with this fast timeframe can turn: `at` int32 [P'], and `fast_window` int32 [P] and `slow_window`
+    int32 [S, P] as in Grid, padded to whole blocks.
+
+    fast, slow: the bars at which the windows of each timeframe are known.
+    """
+    found = np.zeros(bars + 1, dtype=np.bool_)
+    for known in (fast, *slow):
+        found[known] = True
+    at = np.flatnonzero(found[: bars - 1])  # a cross at the last bar acts nowhere
+    padded = -(-max(len(at), 1) // block) * block
+    slow_window = np.stack([_newest(known, at, padded) for known in slow])
+    return at.astype(np.int32), _newest(fast, at, padded), slow_window
 
 
 def _newest(known: Ints, at: Ints, padded: int) -> I32:
@@ -145,25 +156,31 @@ def _prices(bars: Bars) -> Prices:
     count = -(-len(bars) // LANES)
     tiles = np.stack(
         [
-            _padded(bars.low, count * LANES, np.inf).reshape(count, LANES),
-            _padded(bars.high, count * LANES, -np.inf).reshape(count, LANES),
-            _padded(bars.open, count * LANES, np.nan).reshape(count, LANES),
+            padded(bars.low, count * LANES, np.inf).reshape(count, LANES),
+            padded(bars.high, count * LANES, -np.inf).reshape(count, LANES),
+            padded(bars.open, count * LANES, np.nan).reshape(count, LANES),
         ],
         axis=1,
     )
-    _, slot = day_slots(bars, 0)
-    last = np.append(np.flatnonzero(slot[1:] != slot[:-1]), len(bars) - 1)
-    charges = bars.time // FUNDING_MS - bars.time[0] // FUNDING_MS
+    day, charges, last = daily(bars)
     return Prices(
         tiles=tiles.ravel(),
-        low=_padded(tiles[:, 0].min(axis=1), count + LANES, np.inf),
-        high=_padded(tiles[:, 1].max(axis=1), count + LANES, -np.inf),
-        day=slot,
-        charges=charges.astype(np.int32),
+        low=padded(tiles[:, 0].min(axis=1), count + LANES, np.inf),
+        high=padded(tiles[:, 1].max(axis=1), count + LANES, -np.inf),
+        day=day,
+        charges=charges,
         day_close=bars.close[last],
         day_charges=charges[last].astype(np.float64),
     )
 
 
-def _padded(values: Floats, length: int, filler: float) -> Floats:
+def daily(bars: Bars) -> tuple[I32, I32, Ints]:
+    """`day` and `charges`, int32 [T], as in Prices, and int64 [D]: the last bar of each day."""
+    _, slot = day_slots(bars, 0)
+    last = np.append(np.flatnonzero(slot[1:] != slot[:-1]), len(bars) - 1)
+    charges = bars.time // FUNDING_MS - bars.time[0] // FUNDING_MS
+    return slot, charges.astype(np.int32), last
+
+
+def padded(values: Floats, length: int, filler: float) -> Floats:
     return np.concatenate([values, np.full(length - len(values), filler)])
