@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from ..state.errors import BadData
+from ..state.files import keep_tail
 from ..state.models.names import parse_worker
 from ..state.results import FILL, MAIN, ROUNDS, published_rounds, round_numbers
 
@@ -78,17 +79,7 @@ def sweep(workers: Path, logs: Path, results: Path, keep: Keep) -> Swept:
 
 def cut(path: Path, limit: int) -> None:
     """Keep the newest lines of a log whose writer goes on appending to it. Raises OSError."""
-    kept = min(TAIL_BYTES, limit // 2)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        size = os.fstat(descriptor).st_size
-        tail = os.pread(descriptor, kept, max(0, size - kept))
-        tail = tail[tail.find(b"\n") + 1 :]
-        os.ftruncate(descriptor, 0)
-        told = f"[btswarm: {size - len(tail)} bytes were cut off here; a log is kept to {limit >> 20} MB]\n"
-        os.write(descriptor, told.encode() + tail)
-    finally:
-        os.close(descriptor)
+    keep_tail(path, min(TAIL_BYTES, limit // 2), f"[btswarm: cut here; a log is kept to {limit >> 20} MB]")
 
 
 def _is_worker(name: str) -> bool:

@@ -240,3 +240,17 @@ def _append_or_undo(descriptor: int, data: bytes, after: int, sync: bool) -> Non
     except OSError:
         os.ftruncate(descriptor, after)
         raise
+
+
+def keep_tail(path: Path, kept: int, note: str) -> None:
+    """Cut a log that others go on appending to down to `note` and its newest whole lines, at most `kept` bytes of them.
+
+    What is written in the meantime may be lost. A link is not followed. Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        tail = os.pread(descriptor, kept, max(0, os.fstat(descriptor).st_size - kept))
+        os.ftruncate(descriptor, 0)
+        _write_all(descriptor, f"{note}\n".encode() + tail[tail.find(b"\n") + 1 :])
+    finally:
+        os.close(descriptor)

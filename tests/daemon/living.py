@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -89,7 +89,7 @@ class Daemon:
         tokens = self.tokens()
         return len(tokens) == self.copies and set(tokens.values()) == {1}
 
-    def up(self) -> "Daemon":
+    def up(self) -> Self:
         """Wait until every copy runs and is known to."""
         until(lambda: self.full() and len(self.running()) == self.copies, limit_s=60, what="all workers")
         return self

@@ -105,7 +105,7 @@ def test_the_latest_session_is_what_query_prints_and_what_the_manager_keeps(
 
 def test_a_run_has_a_heartbeat_that_is_judged_and_mended_like_any_state_file(make: Make) -> None:
     daemon = make({}).start()
-    path = until(lambda: next(daemon.state.glob("session_state_bt-*.jsonl"), None), what="the first heartbeat")
+    path = until(lambda: list(daemon.state.glob("session_state_bt-*.jsonl")), what="the first heartbeat")[0]
     line = until(path.read_bytes, what="its line").splitlines()[0]
     assert len(line) < HEARTBEAT_BYTES
     beat = orjson.loads(line)
