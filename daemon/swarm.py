@@ -1,6 +1,7 @@
 """What the parts of the loop share: the ports, the memory, and where things lie."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ..state.errors import BadConfig, StorageBroken
@@ -87,7 +88,11 @@ class Swarm:
 
     def folder(self, worker: str) -> Path:
         """Of one worker: job.json, progress.json, exit.json, lock."""
-        return self.roots.state / WORKERS / worker
+        return self._folder / worker
+
+    @cached_property
+    def _folder(self) -> Path:
+        return self.roots.state / WORKERS
 
     def log(self, worker: str) -> Path:
         return self.roots.logs / f"{worker}.log"

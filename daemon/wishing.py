@@ -98,7 +98,7 @@ class Wishing:
 
     def _keep_commands(self) -> None:
         journal, config = self._swarm.journal, self._swarm.config
-        shape = (config, *(name for name, job in journal.jobs.items() if is_command(name) and job.state in ENDED_JOBS))
+        shape = (config, *(name for name, job in journal.jobs.items() if job.state in ENDED_JOBS and is_command(name)))
         counted = (*shape, len(journal.jobs), sum(lane.state == "closed" for lane in journal.lanes.values()))
         if counted == self._kept:
             return
@@ -128,8 +128,8 @@ class Wishing:
     def _close_drained(self) -> None:
         """A draining lane closes once nobody works there; a command's lane once there is no job for it."""
         journal = self._swarm.journal
-        lanes = journal.lanes
-        busy = {record.lane for record in journal.workers.values()}
-        for lane in lanes.values():
-            if lane.state == "draining" and lane.lane not in busy:
-                journal.record(Draft("lane.closed", lane.lane))
+        draining = [lane.lane for lane in journal.lanes.values() if lane.state == "draining"]
+        busy = {record.lane for record in journal.workers.values()} if draining else set()
+        for lane in draining:
+            if lane not in busy:
+                journal.record(Draft("lane.closed", lane))

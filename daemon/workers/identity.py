@@ -112,7 +112,7 @@ def _has_memory(pid: int) -> bool:
     return stat is not None and not stat.kernel
 
 
-def children() -> list[int]:
+def children() -> set[int]:
     """Our main thread's children: all that it started, and all that were handed to us when their parent died.
 
     Kernels without that file: every process whose parent we are.
@@ -120,8 +120,8 @@ def children() -> list[int]:
     own = os.getpid()
     data = _read(f"/proc/{own}/task/{own}/children")
     if data is None:
-        return [int(name) for name in os.listdir(PROC) if name.isdigit() and _parent(int(name)) == own]
-    return [int(pid) for pid in data.split()]
+        return {int(name) for name in os.listdir(PROC) if name.isdigit() and _parent(int(name)) == own}
+    return set(map(int, data.split()))
 
 
 def own_epoch() -> str:

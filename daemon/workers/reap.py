@@ -8,7 +8,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Set
 
 from .identity import BURIED, children, stat_of
 
@@ -38,12 +38,10 @@ def bury(pid: int, pidfd: int) -> int | None:
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
-def unknown_children(owned: Collection[int]) -> list[int]:
+def unknown_children(owned: Set[int]) -> list[int]:
     """Living children that nobody waits for; dead ones are reaped on the way. `owned`: somebody waits for these."""
     found = []
-    for pid in children():
-        if pid in owned:
-            continue
+    for pid in children() - owned:
         stat = stat_of(pid)
         if stat is None or stat.state in BURIED:
             with contextlib.suppress(ChildProcessError):

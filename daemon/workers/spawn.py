@@ -7,10 +7,12 @@ from the fork on; nobody else keeps a descriptor of it, so it is free once the l
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ...state.files import open_lock, write_kernel_file
 from ..ports import CannotSpawn, Launch
@@ -37,8 +39,8 @@ def environment(
     """All a worker gets to know: nothing is inherited but what is listed. `caches`: a folder under the roots."""
     return {
         **{name: inherited[name] for name in KEPT if name in inherited},
-        **{name: str(threads) for name in THREADS},
-        **{name: str(caches / below) for name, below in CACHES.items()},
+        **dict.fromkeys(THREADS, str(threads)),
+        **_caches(caches),
         "BTSWARM_TOKEN": token,
         "BTSWARM_WORKER_DIR": str(folder),
         "BTSWARM_LOCK_FD": str(LOCK_FD),
@@ -48,12 +50,16 @@ def environment(
     }
 
 
+@lru_cache(maxsize=4)
+def _caches(folder: Path) -> Mapping[str, str]:
+    return {name: str(folder / below) for name, below in CACHES.items()}
+
+
 def spawn(launch: Launch) -> int:
     """The pid of the new process, whose program runs. Raises CannotSpawn, and then there is no process."""
     try:
         with _held(launch.lock) as lock:
-            pid = os.posix_spawnp(
-                launch.argv[0],
+            pid = _start(
                 launch.argv,
                 launch.environment,
                 file_actions=[
@@ -72,6 +78,20 @@ def spawn(launch: Launch) -> int:
         raise CannotSpawn(f"{launch.worker}: {launch.argv[0]}: {error.strerror}", error.errno or 0) from error
     _place(pid)
     return pid
+
+
+def _start(argv: tuple[str, ...], environment: Mapping[str, str], **how: Any) -> int:
+    """The program where it was found before: a search of PATH in the child costs it a look into every folder. If it is
+    there no more, it is searched. Raises OSError."""
+    try:
+        return os.posix_spawn(_program(argv[0], environment.get("PATH", os.defpath)), argv, environment, **how)
+    except (FileNotFoundError, PermissionError):
+        return os.posix_spawnp(argv[0], argv, environment, **how)
+
+
+@lru_cache(maxsize=64)
+def _program(name: str, path: str) -> str:
+    return shutil.which(name, path=path) or name
 
 
 def is_locked(path: Path) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ...state.models.readings import Missing, Reading
+from ...state.models.readings import Known, Missing, Reading
 from ..ports import CannotSpawn, Clock, Ended, Identity, Launch, Sample, Seen
 from ..probes.process import ProcessProbe
 from .identity import BURIED, census, look, recognise, stat_of, token_of
@@ -50,6 +50,7 @@ class RealProcesses:
         self._poll = select.epoll()
         self._by_worker: dict[str, _Owned] = {}
         self._by_fd: dict[int, _Owned] = {}
+        self._pids: set[int] = set()
         self._strays: dict[int, Seen] = {}
         self._dying: list[_Dying] = []
         self._helpers: dict[int, int] = {}  # pid -> pidfd
@@ -70,10 +71,13 @@ class RealProcesses:
 
     def spawn(self, launch: Launch) -> Identity:
         pid = spawn(launch)
-        stat = stat_of(pid)  # cannot be gone: only we reap it
-        if stat is None:
+        probe = ProcessProbe(pid)
+        seen = probe.read(self._clock.mono())  # cannot be gone: only we reap it
+        if not isinstance(seen, Known):
+            probe.close()
             raise CannotSpawn(f"{launch.worker}: pid {pid} is not in /proc")
-        return self._own(Identity(launch.worker, launch.token, pid, stat.ticks), os.pidfd_open(pid), child=True)
+        identity = Identity(launch.worker, launch.token, pid, seen.known.ticks)
+        return self._own(identity, os.pidfd_open(pid), probe, child=True)
 
     def adopt(self, identity: Identity) -> bool:
         try:
@@ -85,7 +89,7 @@ class RealProcesses:
         if not same or token_of(identity.pid, self._swarm_id) != identity.token:
             os.close(pidfd)
             return False
-        self._own(identity, pidfd, child=False)
+        self._own(identity, pidfd, ProcessProbe(identity.pid), child=False)
         return True
 
     def ended(self) -> Sequence[Ended]:
@@ -143,11 +147,14 @@ class RealProcesses:
         return found
 
     def strays(self, living: Collection[str]) -> Sequence[Seen]:
-        unknown = unknown_children({owned.identity.pid for owned in self._by_worker.values()} | self._helpers.keys())
-        known = self._nobody & set(unknown)
-        found = recognise([pid for pid in unknown if pid not in known], self._swarm_id)
-        self._nobody = set(unknown) - {seen.pid for seen in found}
-        return [seen for seen in found if seen.token not in living]
+        return [seen for seen in self._carriers() if seen.token not in living]
+
+    def _carriers(self) -> Sequence[Seen]:
+        """Children that nobody waits for and that carry a token of this swarm."""
+        unknown = set(unknown_children(self._pids | self._helpers.keys() if self._helpers else self._pids))
+        found = recognise(unknown - self._nobody, self._swarm_id)
+        self._nobody = unknown - {seen.pid for seen in found}
+        return found
 
     def kill(self, seen: Seen) -> None:
         try:
@@ -186,9 +193,10 @@ class RealProcesses:
         self._by_worker, self._by_fd, self._strays = {}, {}, {}
         self._poll.close()
 
-    def _own(self, identity: Identity, pidfd: int, *, child: bool) -> Identity:
-        owned = _Owned(identity, pidfd, child, ProcessProbe(identity.pid))
+    def _own(self, identity: Identity, pidfd: int, probe: ProcessProbe, *, child: bool) -> Identity:
+        owned = _Owned(identity, pidfd, child, probe)
         self._by_worker[identity.worker] = self._by_fd[pidfd] = owned
+        self._pids.add(identity.pid)
         self._poll.register(pidfd, select.EPOLLIN)
         return identity
 
@@ -206,12 +214,15 @@ class RealProcesses:
         os.close(owned.pidfd)
         owned.probe.close()
         del self._by_fd[owned.pidfd], self._by_worker[owned.identity.worker]
+        self._pids.discard(owned.identity.pid)
         self._dying.append(_Dying(owned.identity, code, self._clock.mono(), child))
 
     def _kill_strays(self) -> None:
-        living = {owned.identity.token for owned in self._by_worker.values()}
-        for seen in self.strays(living):
-            self.kill(seen)
+        found = self._carriers()
+        living = {owned.identity.token for owned in self._by_worker.values()} if found else set()
+        for seen in found:
+            if seen.token not in living:
+                self.kill(seen)
         if any(not dying.child for dying in self._dying):  # what an adopted worker left goes to init, not to us
             dead = {dying.identity.token for dying in self._dying}
             for seen in census(self._swarm_id):
