@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..state.models.events import Draft
 from ..state.models.facts import Observation
-from ..state.models.names import SWARM, parse_job
+from ..state.models.names import SWARM, is_command, parse_job
 from ..state.models.state_files import HEARTBEAT_LIMIT_S, heartbeat_file
 from ..state.models.transitions import ENDED_JOBS
 from ..state.store import HEARTBEAT_BYTES
@@ -138,7 +138,11 @@ class Chronicle:
 def keep_of(observation: Observation) -> Keep:
     """What must stay, by the records."""
     config = observation.swarm.config
-    open_ = {parse_job(job.job).round for job in observation.jobs.values() if job.state not in ENDED_JOBS}
+    open_ = {
+        parse_job(job.job).round
+        for job in observation.jobs.values()
+        if job.state not in ENDED_JOBS and not is_command(job.job)
+    }
     return Keep(
         gens={name: lane.gen for name, lane in observation.lanes.items()},
         living=frozenset(observation.workers),

@@ -15,8 +15,9 @@ from ..state.models.actions import (
 )
 from ..state.models.events import Draft
 from ..state.models.facts import Observation
-from ..state.models.names import SWARM, gpu_lane, subject_kind
+from ..state.models.names import SWARM, gpu_lane, is_command, parse_job, subject_kind
 from ..state.models.records import Hold, IncidentRecord
+from ..state.models.transitions import ENDED_JOBS
 from ..state.plans import digest
 from . import incidents
 from .deeds import Answers, Carry, Plan, Refused, cause_of
@@ -75,7 +76,19 @@ class RecordHands(Answers):
             raise Refused(f"round {queue.round} was started already")
         run = queue.run if queue.run and queue.plan_sha256 == sha else run_id(plan.moment.now)
         data = {"run": run, "round": action.round, "plan_sha256": sha}
-        journal.record(Draft("round.started", f"r{action.round}", data, cause_of(order), order.agent))
+        event = journal.record(Draft("round.started", f"r{action.round}", data, cause_of(order), order.agent))
+        if sha != queue.plan_sha256:
+            self._drop_old_plan(action.round, event.seq)
+
+    def _drop_old_plan(self, round_: int, cause: int) -> None:
+        """What another plan queued would be done by the present one's volumes and candles. Who runs already was told
+        by the old one and ends as it began."""
+        journal = self._swarm.journal
+        for job in list(journal.jobs.values()):
+            at_rest = job.state not in (*ENDED_JOBS, "running")
+            if at_rest and not is_command(job.job) and parse_job(job.job).round < round_:
+                why = "another plan was launched"
+                journal.record(Draft("job.finished", job.job, {"state": "cancelled"}, cause, outcome=why))
 
     def _set_lanes(self, order: Order, action: SetLanes, observation: Observation, plan: Plan) -> None:
         """Open or drain lanes until `n` of the kind are open; command lanes are none of it."""

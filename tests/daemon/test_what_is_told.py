@@ -190,6 +190,24 @@ def test_a_launched_plan_that_is_lost_holds_the_swarm_until_another_is_launched(
     until(lambda: len(daemon.pids()) == 3, what="the worker")
 
 
+def test_what_an_older_plan_queued_is_not_done_by_the_volumes_of_the_new_one(make: Make) -> None:
+    daemon = make({"preflight": [{"do": "work"}]}).start()
+    daemon.worker_of("preflight")
+    plan = {"plan": {"modes": ["aggressive"]}, "volume": {"combos": 5000}}
+    ask(daemon.state, "launch", plan, wait_s=CHANGE_S)
+    until(lambda: len(daemon.events("round.started")) == 2, what="the new plan's round")
+    dropped = [one for one in daemon.events("job.finished") if one["outcome"] == "another plan was launched"]
+    stages = [one["subject"].removeprefix("r1/SYNTH/balanced/") for one in dropped]
+    assert stages == ["prescreen", "optimize", "validate", "report"]
+    first, second = (one["data"] for one in daemon.events("round.started"))
+    assert first["run"] != second["run"] or first["plan_sha256"] != second["plan_sha256"]
+    states = until(
+        lambda: {job["job"]: job["state"] for job in daemon.query()["queue"]["jobs"] if job["job"].startswith("r")},
+        what="the queue",
+    )
+    assert states["r1/SYNTH/balanced/preflight"] == "running"
+
+
 def test_the_log_alone_gives_the_same_state_again(make: Make) -> None:
     daemon = make({}).start()
     daemon.event("round.finished")
@@ -207,7 +225,7 @@ def edit(daemon: Healing, old: str, new: str) -> None:
     daemon.config.write_text(text.replace(old, new))
 
 
-def test_a_reload_takes_over_targets_ticks_and_limits(make: Make) -> None:
+def test_a_reload_takes_over_targets_and_limits(make: Make) -> None:
     daemon = make(targets="cpu_pct = 80").start().up()
     edit(daemon, "cpu_pct = 80", "cpu_pct = 55")
     edit(daemon, "stop_grace_s = 0.5", "stop_grace_s = 0.7")
