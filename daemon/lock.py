@@ -41,10 +41,23 @@ def take(state_root: Path, text: str, *, wait_s: float = PATIENCE_S) -> int:
     return descriptor
 
 
+def who(state_root: Path) -> str:
+    """The holder as its text tells it, for people."""
+    return _named(told(state_root / LOCK_NAME))
+
+
+def _named(holder: str) -> str:
+    words = holder.split()
+    if len(words) != 4 or not words[3].isdigit():
+        return holder or "another process"
+    since = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(int(words[3])))
+    return f"process {words[0]}, version {words[2]}, since {since}"
+
+
 def _taken(state_root: Path, holder: str) -> NoPermission:
-    pid, _, more = holder.partition(" ")
-    who = f"process {pid} ({more})" if more else (holder or "another process")
-    return NoPermission(f"{who} is the daemon of {state_root}", fix="btswarm stop ends it; or use another state root")
+    return NoPermission(
+        f"{_named(holder)} is the daemon of {state_root}", fix="btswarm stop ends it; or use another state root"
+    )
 
 
 def text(pid: int, start_ticks: int, version: str, since: float) -> str:

@@ -15,7 +15,7 @@ from ..state.disk import RealDisk
 from ..state.errors import BtswarmError, CannotWrite, ExitCode, NoPermission
 from ..state.files import make_folder, write_atomic
 from .keeper import LOCK as KEEPER_LOCK
-from .lock import LOCK_NAME, holder_pid, told
+from .lock import LOCK_NAME, holder_pid, told, who
 from .sweep import sweep
 from .units import Filling, fill
 from .view import held
@@ -51,6 +51,8 @@ def install(settings: Settings, chosen: Kind, into: Path | None = None) -> list[
     filling = Filling.of(settings)
     if chosen == "keep":
         return []
+    if into is not None:
+        make_folder(into)
     folder = into or (UNIT_FOLDER if chosen == "systemd" else _program_folder())
     for root in filling.folders if into is None else ():
         make_folder(root)
@@ -71,7 +73,7 @@ def start(settings: Settings, chosen: Kind) -> str:
     """Bring the daemon up through `chosen` and wait until it answers; how it was done. Raises NotStarted."""
     root = settings.roots.state
     if held(root / LOCK_NAME):
-        return f"a daemon runs already ({told(root / LOCK_NAME)})"
+        return f"a daemon runs already ({who(root)})"
     if chosen == "systemd":
         if not (UNIT_FOLDER / UNIT).exists():
             install(settings, chosen)
@@ -110,7 +112,7 @@ def stop(settings: Settings, chosen: Kind) -> str:
     root = settings.roots.state
     how = _stop(root, chosen)
     if not _until(lambda: not held(root / LOCK_NAME), DOWN_S):
-        raise NotStarted(f"the daemon ({told(root / LOCK_NAME)}) did not stop within {DOWN_S:g} s", fix="try again")
+        raise NotStarted(f"the daemon ({who(root)}) did not stop within {DOWN_S:g} s", fix="try again")
     killed = sweep(root, wait_s=0.0)
     left = f"; {len(killed)} processes that were left are killed" if killed else ""
     return f"{how}{left}"

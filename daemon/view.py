@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..state.errors import BtswarmError, ExitCode, InputGone
+from ..state.errors import BtswarmError, ExitCode, InputGone, NoPermission
 from ..state.glance import Glance, glance
 from ..state.paths import locate
 
@@ -98,9 +98,16 @@ def now() -> float:
 
 
 def held(lock: Path) -> bool:
-    """Whether somebody holds the daemon's lock, looked up before it is tried: a try could be in the way of a start."""
+    """Whether somebody holds the daemon's lock, looked up before it is tried: a try could be in the way of a start.
+
+    Raises NoPermission for another user's.
+    """
     try:
         found = lock.stat()
+    except PermissionError as error:
+        raise NoPermission(
+            f"{lock.parent} belongs to another user", fix="use the account the daemon runs under"
+        ) from error
     except OSError:
         return False
     wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
@@ -175,6 +182,7 @@ def _nothing(root: Path, alive: bool) -> BtswarmError:
 
 def in_words(seconds: float) -> str:
     """A span for people: 4 s, 12 min, 3.5 h, 2.1 days."""
+    seconds = max(0.0, seconds)
     for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
         if seconds < limit:
             return f"{seconds / size:.{0 if unit != 'h' else 1}f} {unit}"

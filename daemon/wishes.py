@@ -6,12 +6,13 @@ for asked in socket.take():
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
-from ..state.errors import BadConfig, BtswarmError
-from ..state.models.config import Config
+from ..state.errors import BadConfig, BtswarmError, InputGone
+from ..state.models.config import SYNTHETIC, Config
 from ..state.models.events import Draft
 from ..state.models.names import SWARM, parse_hold
 from ..state.models.state_files import Control, Fleet, Queue
@@ -102,6 +103,14 @@ def refuse_incomplete(wanted: Config) -> None:
         )
     if not plan.symbols and plan.data_path != "synthetic":
         raise BadConfig("the plan names no symbols", fix='set plan.symbols, such as ["SOLUSDT"]')
+
+
+def refuse_missing(wanted: Config) -> None:
+    """Raises InputGone where the plan names candles that are not there."""
+    path = wanted.plan.data_path
+    if path and path != SYNTHETIC and not Path(path).exists():
+        fix = "let --data-path or plan.data_path name a file or folder"
+        raise InputGone(f"there are no candles at {path}", fix=fix)
 
 
 def _place(state: State, args: Mapping[str, Any]) -> str:

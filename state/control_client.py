@@ -54,7 +54,8 @@ def _heard(state_root: Path, cmd: str, args: dict[str, Any], id_: str, wait_s: f
         raise NoPermission(f"{path} belongs to another user", fix="use the account the daemon runs under") from error
     except TimeoutError as error:
         raise NoDaemon(
-            f"the daemon did not answer within {wait_s:g} s", fix="btswarm query shows its last state"
+            f"the daemon did not answer within {wait_s:g} s and may still do what it was told",
+            fix="btswarm query shows its last state",
         ) from error
     except OSError as error:
         raise NoDaemon(f"no daemon listens on {path}", fix="btswarm start starts one") from error

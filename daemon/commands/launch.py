@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...state.engines import ENGINES, gpu_missing, wanted
-from ...state.errors import ExitCode, GpuUnavailable, InputGone
+from ...state.errors import ExitCode, GpuUnavailable
 from ..lock import LOCK_NAME
 from ..view import held
 
@@ -96,17 +96,13 @@ def _given(**values: Any) -> dict[str, Any]:
 def _refuse_early(settings: "Settings", plan: dict[str, Any], *, running: bool) -> None:
     """Nothing is started for a plan that would be refused. Raises BadConfig, InputGone."""
     from ...state.plans import overlay, refuse_oversized
-    from ..wishes import refuse_incomplete
+    from ..wishes import refuse_incomplete, refuse_missing
 
     refuse_oversized(plan)
     wanted = overlay(settings.config, plan)
     if not running:  # one that runs has a file of its own, which may say the rest
         refuse_incomplete(wanted)
-    path = wanted.plan.data_path
-    if path and path != SYNTHETIC and not Path(path).exists():
-        raise InputGone(
-            f"there are no candles at {path}", fix="let --data-path or plan.data_path name a file or folder"
-        )
+    refuse_missing(wanted)
 
 
 def _foreground(options: argparse.Namespace) -> int:

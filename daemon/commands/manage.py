@@ -17,6 +17,19 @@ def parser_of(name: str, about: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def refuse_unfit(settings: "Settings") -> None:
+    """A plan that stands in the file and cannot begin is said now, not found out later. A file without one is fine.
+
+    Raises BadConfig, InputGone.
+    """
+    from ..wishes import refuse_incomplete, refuse_missing
+
+    plan = settings.config.plan
+    if plan.symbols or plan.data_path:
+        refuse_incomplete(settings.config)
+        refuse_missing(settings.config)
+
+
 def chosen(options: argparse.Namespace) -> "tuple[Settings, Kind]":
     """The settings, checked before anything is started, and who shall keep the daemon. Raises BadConfig."""
     from ...state.config import load

@@ -26,24 +26,25 @@ def main(argv: list[str]) -> int:
     parser.set_defaults(state_file=None)
     options = parser.parse_args(argv)
     if options.once or not sys.stdout.isatty():
-        print(screen(options))
-        return ExitCode.OK
+        text, code = screen(options)
+        print(text)
+        return code
     with _terminal():
         while True:
-            _paint(screen(options))
+            _paint(screen(options)[0])
             if _asked_to_leave(max(0.1, options.every)):
                 return ExitCode.OK
 
 
-def screen(options: argparse.Namespace) -> str:
-    """What is shown now: the status, or why there is none."""
+def screen(options: argparse.Namespace) -> tuple[str, int]:
+    """What is shown now, the status or why there is none, and the exit code of that."""
     stamp = time.strftime("%H:%M:%SZ", time.gmtime())
     try:
         seen: View = view(options)
     except BtswarmError as error:
-        return f"btswarm top  {stamp}\n\n{error.line()}"
+        return f"btswarm top  {stamp}\n\n{error.line()}", error.code
     remarks = "".join(f"! {remark}\n" for remark in seen.remarks)
-    return f"btswarm top  {stamp}  (q leaves)\n{remarks}\n{status(seen.document())}"
+    return f"btswarm top  {stamp}  (q leaves)\n{remarks}\n{status(seen.document())}", seen.code
 
 
 @contextlib.contextmanager

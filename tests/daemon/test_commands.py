@@ -257,3 +257,35 @@ def test_a_wish_without_a_daemon_is_told_so(swarm: Swarm, name: str, capsys: pyt
     assert swarm.root.exists()
     assert cli.main([name]) == 3
     assert "btswarm start" in capsys.readouterr().err
+
+
+def test_a_look_at_a_dead_swarm_s_top_has_its_exit_code(swarm: Swarm, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["top", "--once"]) == 3
+    swarm.write(age_s=4000)
+    assert cli.main(["top", "--once"]) == 3
+    assert "bt-20260102_030405Z" in capsys.readouterr().out
+
+
+AS_NOBODY = """
+import importlib, os, sys
+from btswarm import cli
+for name in sys.argv[2:]:
+    importlib.import_module(f"btswarm.daemon.commands.{name}")
+import btswarm.daemon.service, btswarm.daemon.telling, btswarm.state.config, btswarm.state.control_client
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+print(*(cli.main([name]) for name in sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_another_user_is_told_so_whatever_they_ask(swarm: Swarm) -> None:
+    swarm.write()
+    (swarm.root / "daemon.lock").touch()
+    swarm.root.chmod(0o700)
+    names = ["query", "status", "workers", "agents", "pause", "ensure", "stop"]
+    script = [sys.executable, "-P", "-c", AS_NOBODY, "-", *names]
+    done = subprocess.run(script, capture_output=True, text=True, env={**os.environ, "HOME": "/"}, check=True)
+    assert done.stdout.split()[-len(names) :] == ["77"] * len(names)
+    assert done.stderr.count("\n") == len(names)

@@ -114,3 +114,22 @@ def test_a_disabled_swarm_runs_the_plan_in_the_foreground(host: Path, monkeypatc
     cli.main(["launch", "--symbol=SOL", "--gpu=-1", "--trials=7", "--allow=gaps"])
     assert called[0][3:] == ["btswarm", "run", "--trials=7", "--gpu=-1", "--symbol=SOL", "--allow=gaps"]
     assert not (host / "root").exists()
+
+
+@pytest.mark.parametrize("command", ["start", "ensure"])
+@pytest.mark.parametrize(
+    ("plan", "code"),
+    [
+        ('{ symbols = ["SOL"] }', 64),
+        ('{ data_path = "candles" }', 64),
+        ('{ symbols = ["SOL"], data_path = "gone" }', 66),
+        ("{ min_trades = 29 }", 64),
+    ],
+)
+def test_nothing_is_started_on_a_plan_that_cannot_begin(
+    host: Path, command: str, plan: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (host / "btswarm.toml").write_text(f'roots = {{ root = "root" }}\nplan = {plan}\n')
+    assert cli.main([command, "--via", "keep"]) == code
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (host / "root").exists()

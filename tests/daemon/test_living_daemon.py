@@ -155,7 +155,7 @@ def test_a_second_daemon_on_the_same_state_refuses_and_names_the_first(make: Mak
     assert daemon.process is not None
     argv = [sys.executable, "-P", "-m", "btswarm.tests.daemon.small_daemon", str(daemon.config)]
     second = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, env=environment())
-    assert f"process {daemon.process.pid} " in second.stderr
+    assert f"process {daemon.process.pid}, " in second.stderr
     assert len(daemon.events("daemon.started")) == 1
 
 

@@ -71,7 +71,7 @@ def test_a_whole_life_without_a_service_manager(state: Path, capfdbinary: pytest
     workers, first = living(state), holder_pid(state)
     assert first
     assert cli.main(["ensure", "--via", "keep"]) == 0
-    assert b"runs already" in capfdbinary.readouterr().out
+    assert f"runs already (process {first}, version".encode() in capfdbinary.readouterr().out
     until(lambda: fresh(state, capfdbinary) == 0, what="query tells of both")
 
     os.kill(first, signal.SIGKILL)
@@ -165,7 +165,9 @@ def test_where_no_swarm_ever_ran_there_is_nothing_to_sweep(tmp_path: Path) -> No
 
 def test_the_second_daemon_is_told_who_the_first_is(tmp_path: Path) -> None:
     lock = take(tmp_path, f"{os.getpid()} 5 1.0 99")
-    with pytest.raises(NoPermission, match=rf"process {os.getpid()} \(5 1.0 99\) is the daemon"):
+    with pytest.raises(
+        NoPermission, match=rf"process {os.getpid()}, version 1.0, since 1970-01-01 00:01:39Z is the daemon"
+    ):
         take(tmp_path, "other", wait_s=0.05)
     os.close(lock)
     os.close(take(tmp_path, "other"))
@@ -179,3 +181,16 @@ def test_a_keeper_starts_again_what_may_be_started_again(tmp_path: Path, code: i
     done = subprocess.run([sys.executable, "-c", script], check=False, timeout=30, capture_output=True)
     assert counter.read_text().count("\n") == starts
     assert done.returncode == (code if starts == 1 else 0)
+
+
+@pytest.mark.parametrize(
+    ("way", "names"),
+    [("systemd", {"btswarm.service", "btswarm-sweep.service", "btswarm.slice"}), ("supervisord", {"btswarm.conf"})],
+)
+def test_the_files_of_a_service_manager_can_be_had_in_a_folder_of_one_s_own(
+    state: Path, tmp_path: Path, way: str, names: set[str]
+) -> None:
+    folder = tmp_path / "new" / "deep"
+    assert cli.main(["install", "--via", way, "--into", str(folder)]) == 0
+    assert {path.name for path in folder.iterdir()} == names
+    assert not state.exists()
