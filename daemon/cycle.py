@@ -11,6 +11,7 @@ from .council import Council
 from .executor import Executor
 from .moment import Moment
 from .observe import Observer
+from .probing import Probing
 from .saving import Saver, remember
 from .swarm import Swarm
 from .verify import Verifier
@@ -23,6 +24,7 @@ class Parts:
 
     swarm: Swarm
     wishing: Wishing
+    probing: Probing
     observer: Observer
     council: Council
     executor: Executor
@@ -36,6 +38,7 @@ def run_cycle(parts: Parts, moment: Moment) -> tuple[Observation, bool]:
     journal, scribe = parts.swarm.journal, parts.swarm.scribe
     journal.turn(moment)
     parts.saver.hear()
+    parts.probing.notice(moment)
     observation = parts.observer.observe(moment)  # ends of workers are judged here, and people's commands taken
     proposals = parts.council.propose(observation)
     decision = parts.council.arbitrate(observation, proposals)

@@ -1,11 +1,13 @@
 """What a cycle is going to do, and how each deed is tied to the incident that it answers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..state.models.actions import Order
+from ..state.models.events import Kind
 from ..state.models.facts import Observation
+from ..state.models.records import OpenItem
 from . import incidents
 from .moment import Moment
 from .swarm import Swarm
@@ -33,11 +35,44 @@ Carry = Callable[[Order, Any, Observation, Plan], None]
 """Turns an order into the events of its intent; the second argument is the order's action."""
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It will not be done: why, and what a person must do."""
+
+    why: str
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was seen; `kind` and `data`: the event that tells it."""
+
+    seen: Any
+    kind: Kind
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+Look = Callable[[OpenItem], Done | Failed | None]
+"""None: nothing to be seen yet."""
+
+
 class Answers:
     """Ties an order to the incident that it answers. Hands that carry out orders derive from it."""
 
     def __init__(self, swarm: Swarm) -> None:
         self._swarm = swarm
+
+    def carried(self) -> Mapping[type, Carry]:
+        """What begins with an event of its own, by type of action."""
+        return {}
+
+    def hands(self) -> Mapping[str, Hand]:
+        """What is done once the log is written, by kind of action."""
+        return {}
+
+    def looks(self) -> Mapping[str, Look]:
+        """What is looked at again, by `done_when`."""
+        return {}
 
     def _item(
         self, order: Order, moment: Moment, subject: str, *, incident: str = "", due: float | None = None

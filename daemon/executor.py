@@ -4,7 +4,8 @@
 for the hand to say: verify.py looks again.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,16 +17,18 @@ from ..state.models.names import is_command, token
 from ..state.models.transitions import EventRefused
 from . import incidents
 from .admission import fits, plus, total
-from .deeds import Answers, Carry, Hand, Plan, Refused
+from .deeds import Answers, Carry, Plan, Refused
 from .endings import Endings
 from .moment import Moment
 from .ports import CannotSpawn
 from .record_hands import RecordHands
 from .swarm import Swarm
-from .work import JOB, job_file, launch_of
+from .work import JOB, LOCK, job_file, launch_of
 from .workers.stop import Ladder
 
 TOKEN_BITS: Final = 128
+LAID_OUT: Final = 64
+"""Folders made at once for who comes next."""
 STOPPED_FOR: Final = {"stuck": "stuck", "stopped": "stuck", "fallback": "cpu_fallback", "budget": "over_budget",
                       "twin": "orphan", "orphan": "orphan"}  # fmt: skip
 """Reasons of a stop that are incidents, and their class."""
@@ -33,22 +36,18 @@ OPENS_WAYS: Final = frozenset(("EnqueueJobs", "StartRound", "SetLanes", "Release
 
 
 class Executor(Answers):
-    """`hands`: further kinds of action, by kind, carried out in `act`. `carried`: those that begin with an event."""
+    """`hands`: whoever carries out further kinds of action."""
 
-    def __init__(
-        self, swarm: Swarm, endings: Endings, hands: Mapping[str, Hand] | None = None,
-        carried: Mapping[type, Carry] | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, swarm: Swarm, endings: Endings, hands: Sequence[Answers] = ()) -> None:
         super().__init__(swarm)
         self._endings = endings
         self.ladder = Ladder(swarm)
-        self._hands = hands or {}
-        self._carried: dict[type, Carry] = {
-            SpawnWorker: self._spawn,
-            StopWorker: self._stop,
-            **RecordHands(swarm).carried(),
-            **(carried or {}),
-        }
+        self._bare: dict[str, None] = {}
+        """Lanes whose next worker has no folder yet."""
+        every = (RecordHands(swarm), *hands)
+        self._hands = {kind: hand for one in every for kind, hand in one.hands().items()}
+        self._carried: dict[type, Carry] = {type_: carry for one in every for type_, carry in one.carried().items()}
+        self._carried |= {SpawnWorker: self._spawn, StopWorker: self._stop}
 
     def intend(self, observation: Observation, orders: Sequence[Order], moment: Moment) -> Plan:
         """Say what will be done, in the order given; an order waits for those it names in `after`."""
@@ -154,10 +153,23 @@ class Executor(Answers):
             if not is_command(job.job):
                 swarm.world.files.replace(folder / JOB, job_file(swarm, job, worker))
             swarm.started[worker] = swarm.world.processes.spawn(launch_of(swarm, record, job, lane))
+            self._bare[record.lane] = None
         except CannotSpawn as error:
             self._endings.never_began(record, str(error), moment)
         except (OSError, BtswarmError) as error:
             self._endings.never_began(record, f"{folder}: {error}", moment, class_="cannot_write")
+
+    def lay_out(self) -> None:
+        """The folder and the lock file of whoever comes next in lanes that were used: making them is what a file system
+        takes longest for, and nobody waits for it now. What fails here is met again, and told, when it is needed."""
+        files, lanes = self._swarm.world.files, self._swarm.journal.lanes
+        for name in list(self._bare)[:LAID_OUT]:
+            del self._bare[name]
+            if (lane := lanes.get(name)) is not None and lane.state == "open":
+                folder = self._swarm.folder(lane.next_worker())
+                with contextlib.suppress(OSError, BtswarmError):
+                    files.make_folder(folder)
+                    files.close(files.open_append(folder / LOCK))
 
     def _stop(self, order: Order, action: StopWorker, observation: Observation, plan: Plan) -> None:
         record = self._swarm.journal.workers.get(action.worker)

@@ -218,6 +218,18 @@ class Host(Protocol):
         """Ask for new readings; does not wait for them."""
         ...
 
+    def asked_at(self) -> float | None:
+        """Since when it owes readings (monotonic), None if it owes none."""
+        ...
+
+    def answered_at(self) -> float:
+        """When it last took some (monotonic)."""
+        ...
+
+    def restart(self) -> bool:
+        """Leave a helper that hangs and ask another; False when too many hang already."""
+        ...
+
     def memory(self) -> tuple[Reading[float], Reading[int]]:
         """Free MB and the count of OOM kills as of right now: files of the kernel, which never keep anybody waiting."""
         ...
@@ -234,9 +246,19 @@ class Gpu(Protocol):
 class Provider(Protocol):
     """Who rents the host out."""
 
+    def ask(self) -> None:
+        """Ask for a new reading, if it is time for one; does not wait for it."""
+        ...
+
     def reading(self) -> Reading[ProviderView]: ...
 
-    def stop_instance(self) -> None: ...
+    def cannot_stop(self) -> str:
+        """Why an instance cannot be stopped from here, empty if it can."""
+        ...
+
+    def stop_instance(self) -> None:
+        """Tell the provider; it stops in its own time."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

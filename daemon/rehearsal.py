@@ -32,8 +32,9 @@ from .moment import Moment
 from .observe import Observer
 from .ports import Identity, Sample, World
 from .probes.host import HostProbe
+from .probes.provider import NoProvider
 from .startup import SWARM_ID, Memory, memories_of, remember, swarm_identity
-from .supervisor import DRAW_BITS, NoGpu, NoProvider
+from .supervisor import DRAW_BITS, NoGpu
 from .swarm import Swarm
 from .tools import RealTools
 from .view import NoState
@@ -93,9 +94,10 @@ def _observed(settings: Settings, memory: Memory, swarm_id: str) -> Observation:
     host.look()
     processes = Onlookers(swarm_id, clock)
     tools = RealTools(processes, clock, os.environ)
+    provider = NoProvider(settings.config.budget, clock)
     with tempfile.TemporaryDirectory(prefix="btswarm-box-") as box:
         meter = AlarmMeter(BlackBox(Path(box) / "agent.box"))
-        world = World(clock, random, meter, RealFiles(), processes, host, NoGpu(), NoProvider(), tools)
+        world = World(clock, random, meter, RealFiles(), processes, host, NoGpu(), provider, tools)
     journal = Journal(memory.log, memory.state)
     scribe = ThreadedScribe(memory.log, memory.store, clock.mono)
     swarm = Swarm(world, journal, scribe, roots, settings.config, swarm_id, own_epoch(), __version__)

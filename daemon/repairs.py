@@ -11,19 +11,15 @@ from ..state.errors import StorageBroken
 from ..state.models.actions import Order, RestoreState, RewriteState
 from ..state.models.events import Draft
 from . import incidents
-from .deeds import Hand
-from .swarm import Swarm
+from .deeds import Answers, Hand
 
 BALLAST: Final = "ballast"
 ROOM_WITHIN_S: Final = 5.0
 """After the ballast went, the next look at the disk must find room, or a person has to make some."""
 
 
-class Repairs:
+class Repairs(Answers):
     """What each hand did is told to the incident that it answers."""
-
-    def __init__(self, swarm: Swarm) -> None:
-        self._swarm = swarm
 
     def hands(self) -> dict[str, Hand]:
         return {
@@ -58,7 +54,7 @@ class Repairs:
             )
         if view.valid:
             swarm.journal.tell(Draft("state.restored", name, {"action": order.kind}, outcome="read back"))
-            self._settle(order, {"valid": True, "age_s": view.age_s}, name)
+            self._over(order, {"valid": True, "age_s": view.age_s}, name)
 
     def _release_ballast(self, order: Order) -> None:
         swarm = self._swarm
@@ -80,9 +76,9 @@ class Repairs:
             files.remove_tree(path)
             swarm.journal.tell(Draft("disk.full", "state", {"why": f"no room for the ballast: {error.strerror}"}))
         swarm.world.host.refresh()
-        self._settle(order, {"ballast": self._size_mb()}, BALLAST)
+        self._over(order, {"ballast": self._size_mb()}, BALLAST)
 
-    def _settle(self, order: Order, seen: dict[str, Any], *subjects: str) -> None:
+    def _over(self, order: Order, seen: dict[str, Any], *subjects: str) -> None:
         for incident in list(incidents.about(self._swarm.journal, order.subject, *subjects)):
             incidents.settle(self._swarm.journal, incident.incident, order.kind, seen)
 

@@ -16,10 +16,9 @@ from ..state.models.facts import Observation
 from ..state.models.names import is_command
 from ..state.models.records import JobRecord, OpenItem
 from . import incidents
-from .deeds import Answers, Carry, Plan, Refused
+from .deeds import Answers, Carry, Done, Failed, Look, Plan, Refused
 from .ports import ToolEnd
 from .swarm import Swarm
-from .verify import Done, Failed, Look
 from .work import results_folder, study_of
 
 LIMIT_S: Final = 20.0

@@ -19,9 +19,8 @@ from ..agents import Roster, discover
 from ..state.config import Settings
 from ..state.errors import ExitCode
 from ..state.models.events import Draft
-from ..state.models.facts import GpuView, Observation, ProviderView
+from ..state.models.facts import GpuView, Observation
 from ..state.models.names import SWARM
-from ..state.models.readings import Missing, Reading
 from ..state.models.records import Hold
 from . import incidents
 from .background import Background
@@ -34,9 +33,13 @@ from .executor import Executor
 from .files import RealFiles
 from .meter import AlarmMeter, BlackBox
 from .moment import Moment
+from .notebook import Notebook
 from .observe import Observer
 from .ports import World
 from .probes.host import HostProbe
+from .probes.provider import provider_of
+from .probing import Probing
+from .renting import Renting
 from .repairs import Repairs
 from .saving import Facts, Saver
 from .startup import assemble, begin, launch_own_plan, memories_of, owned_root, remember, swarm_identity
@@ -68,15 +71,6 @@ class NoGpu:
         return {}
 
     def restart(self) -> None: ...
-
-
-class NoProvider:
-    """The host is nobody's but ours."""
-
-    def reading(self) -> Reading[ProviderView]:
-        return Missing("no provider", 0.0)
-
-    def stop_instance(self) -> None: ...
 
 
 class Supervisor:
@@ -133,9 +127,8 @@ class Supervisor:
                                       "logs": self.settings.roots.logs})  # fmt: skip
         tools = RealTools(self.processes, clock, os.environ)
         self._stack.callback(tools.close)
-        world = World(
-            clock, SystemRandom(), meter, RealFiles(), self.processes, self.host, NoGpu(), NoProvider(), tools
-        )
+        provider = provider_of(os.environ, tools, clock, self.settings.config.budget)
+        world = World(clock, SystemRandom(), meter, RealFiles(), self.processes, self.host, NoGpu(), provider, tools)
         swarm = assemble(self.settings, world, memory, swarm_id, self.build)
         memories, said = memories_of(self.roster, memory)
         memory.said += said
@@ -274,6 +267,7 @@ class Supervisor:
         if self.observation is not None and self._exit is None:
             moment = self._moment(("save",))
             self.parts.saver.save(self.observation, replace(moment, tick=False))
+            self.parts.executor.lay_out()
 
     def turn(self) -> Observation:
         """One cycle now."""
@@ -305,6 +299,7 @@ class Supervisor:
         mono = clock.mono()
         gap_s = mono - self._last_mono if self._last_mono is not None else 0.0
         tick = mono >= self._next_tick
+        reasons += ("tick",) if tick else ()
         return Moment(self._cycle, clock.now(), mono, gap_s, random.bits(DRAW_BITS), reasons, tick, own_epoch_cached())
 
     def _early_s(self) -> float:
@@ -330,14 +325,16 @@ def parts_of(
     endings = Endings(swarm)
     council = Council(swarm.journal, swarm.world.meter, roster.proposers, roster.arbiter, roster.dispatcher, memories)
     wishing = Wishing(swarm, door)
-    repairs, studies = Repairs(swarm), StudyRepair(swarm)
+    probing = Probing(swarm, {"host": swarm.world.host})
+    hands = Repairs(swarm), StudyRepair(swarm), probing, Notebook(swarm), Renting(swarm)
     return Parts(
         swarm=swarm,
         wishing=wishing,
         observer=Observer(swarm, endings, Adoption(swarm, endings), wishing),
         council=council,
-        executor=Executor(swarm, endings, repairs.hands(), studies.carried()),
-        verifier=Verifier(swarm, studies.looks()),
+        probing=probing,
+        executor=Executor(swarm, endings, hands),
+        verifier=Verifier(swarm, hands),
         chronicle=Chronicle(swarm, council),
         saver=Saver(swarm, council, facts),
     )

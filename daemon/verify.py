@@ -4,50 +4,29 @@ Every open item is looked at in every cycle until it is seen done; one that is l
 incident about the world (standing.py), until the world is well.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from ..agents.detectors.placement import placements
-from ..state.models.events import Draft, Kind
+from ..state.models.events import Draft
 from ..state.models.facts import Observation
 from ..state.models.names import is_command
 from ..state.models.readings import Known
 from ..state.models.records import IncidentRecord, OpenItem
 from ..state.models.transitions import ENDED_JOBS
 from . import incidents, standing
+from .deeds import Answers, Done, Failed, Look
 from .moment import Moment
 from .swarm import Swarm
 from .workers.identity import BURIED
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """It will not be done: why, and what a person must do."""
-
-    why: str
-    needs: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was seen; `kind` and `data`: the event that tells it."""
-
-    seen: Any
-    kind: Kind
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-Look = Callable[[OpenItem], Done | Failed | None]
-"""None: nothing to be seen yet."""
-
-
 class Verifier:
-    """`looks`: what `done_when` means, by name."""
+    """`hands`: they know what `done_when` means for what they do."""
 
-    def __init__(self, swarm: Swarm, looks: dict[str, Look] | None = None) -> None:
+    def __init__(self, swarm: Swarm, hands: Sequence[Answers] = ()) -> None:
         self._swarm = swarm
-        self._looks = looks or {}
+        self._looks: dict[str, Look] = {name: look for one in hands for name, look in one.looks().items()}
 
     def verify(self, moment: Moment, observation: Observation) -> None:
         """Close what is done, escalate what is late. `observation`: what this cycle began with."""

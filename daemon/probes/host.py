@@ -19,6 +19,8 @@ BALLAST = "ballast"
 KEPT_BYTES: Final = 1 << 16
 NUMBER: Final = 40
 """Characters that a number and the blanks before it take at most."""
+HELPERS: Final = 2
+"""Threads that may hang at once."""
 
 
 class Kept:
@@ -84,10 +86,15 @@ class HostProbe:
         self._wanted = threading.Event()
         self._ending = False
         self._readings = self._look({})
-        self._thread = threading.Thread(target=self._work, name="btswarm-host", daemon=True)
+        self._asked: float | None = None
+        self._answered = clock.mono()
+        self._helper = 0
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        self._thread.start()
+        thread = threading.Thread(target=self._work, args=(self._helper,), name="btswarm-host", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def stop(self) -> None:
         self._ending = True
@@ -101,17 +108,40 @@ class HostProbe:
         return self._readings
 
     def refresh(self) -> None:
+        if self._asked is None:
+            self._asked = self._clock.mono()
         self._wanted.set()
+
+    def asked_at(self) -> float | None:
+        return self._asked
+
+    def answered_at(self) -> float:
+        return self._answered
+
+    def restart(self) -> bool:
+        """Leave the thread that hangs in some disk to it; False when HELPERS of them hang."""
+        self._threads = [one for one in self._threads if one.is_alive()]
+        if len(self._threads) >= HELPERS:
+            return False
+        self._helper += 1
+        self._asked = None
+        self.start()
+        self.refresh()
+        return True
 
     def memory(self) -> tuple[Reading[float], Reading[int]]:
         mono = self._clock.mono()
         return self._memory(mono), self._oom_kills(mono)
 
-    def _work(self) -> None:
-        while self._wanted.wait() and not self._ending:
+    def _work(self, helper: int) -> None:
+        while self._wanted.wait() and not self._ending and helper == self._helper:
             self._wanted.clear()
             self._readings = self._look(self._readings.disk)
-            self._readings = self._look({name: self._disk(root) for name, root in self._roots.items()})
+            disks = {name: self._disk(root) for name, root in self._roots.items()}
+            if helper != self._helper:
+                return  # it was left behind meanwhile: another one answers
+            self._readings = self._look(disks)
+            self._asked, self._answered = None, self._clock.mono()
 
     def _look(self, disk: Mapping[str, DiskView]) -> HostReadings:
         mono = self._clock.mono()
