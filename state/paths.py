@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import BadConfig
+from .errors import BadConfig, NoPermission
 
 CONFIG_NAME = "btswarm.toml"
 SYSTEM_CONFIG = Path("/etc/btswarm") / CONFIG_NAME
@@ -73,7 +73,7 @@ def resolve_roots(written: Mapping[str, str], environ: Mapping[str, str], base: 
 def locate(named: Path | None, environ: Mapping[str, str], working: Path) -> Roots:
     """The roots of this host, from the one table of the configuration file that tells them; the rest is not looked at.
 
-    Raises BadConfig for a file that is named and missing, or is not TOML.
+    Raises BadConfig for a file that is named and missing, or is not TOML; NoPermission for one that may not be read.
     """
     for candidate, required in config_candidates(named, environ, working):
         try:
@@ -81,6 +81,8 @@ def locate(named: Path | None, environ: Mapping[str, str], working: Path) -> Roo
         except FileNotFoundError as error:
             if required:
                 raise BadConfig(f"there is no configuration file {candidate}", fix="btswarm init writes one") from error
+        except PermissionError as error:
+            raise NoPermission(f"{candidate} cannot be read ({error.strerror})", fix="choose another file") from error
         except (OSError, UnicodeDecodeError) as error:
             raise BadConfig(f"{candidate} cannot be read ({error})", fix="choose a file you may read") from error
         else:

@@ -286,6 +286,7 @@ def test_another_user_is_told_so_whatever_they_ask(swarm: Swarm) -> None:
     swarm.root.chmod(0o700)
     names = ["query", "status", "workers", "agents", "pause", "ensure", "stop"]
     script = [sys.executable, "-P", "-c", AS_NOBODY, "-", *names]
-    done = subprocess.run(script, capture_output=True, text=True, env={**os.environ, "HOME": "/"}, check=True)
+    done = subprocess.run(script, capture_output=True, text=True, env={**os.environ, "HOME": "/"}, cwd="/",
+                          check=True)  # fmt: skip
     assert done.stdout.split()[-len(names) :] == ["77"] * len(names)
     assert done.stderr.count("\n") == len(names)
