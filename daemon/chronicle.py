@@ -24,7 +24,7 @@ from .swarm import Swarm
 SUMMARY_S: Final = 60.0
 HEARTBEAT_S: Final = 60.0
 SWEEP_S: Final = 60.0
-LOOK_S: Final = 10.0
+LOOK_S: Final = 4.0
 """After a job ended, the results are looked at no sooner than so long after the last time."""
 PATIENCE_S: Final = 30.0
 """The end of a round waits so long for its results to be looked at."""
@@ -65,7 +65,7 @@ class Chronicle:
             self._over = None
             return
         data = finished(observation, self._swarm.findings.leaderboard)
-        if data is None:
+        if data is None or journal.state.queue.round != round_:  # the next one began in this very cycle, and told it
             self._over = None
             return
         if self._over is None:

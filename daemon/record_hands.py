@@ -23,6 +23,7 @@ from . import incidents
 from .deeds import Answers, Carry, Plan, Refused, cause_of
 from .ends import read_exit
 from .jobs import new_lanes, queued_data, smaller, subject_of_jobs
+from .run_gates import finished, in_words
 
 WORLD: Final = ("swarm", "gpu")
 """Kinds of subject whose incidents end by what is seen of the world (standing.py)."""
@@ -76,9 +77,18 @@ class RecordHands(Answers):
             raise Refused(f"round {queue.round} was started already")
         run = queue.run if queue.run and queue.plan_sha256 == sha else run_id(plan.moment.now)
         data = {"run": run, "round": action.round, "plan_sha256": sha}
+        self._end_round(observation)
         event = journal.record(Draft("round.started", f"r{action.round}", data, cause_of(order), order.agent))
         if sha != queue.plan_sha256:
             self._drop_old_plan(action.round, event.seq)
+
+    def _end_round(self, observation: Observation) -> None:
+        """The round before is over now at the latest; its jobs leave the queue with the next event."""
+        queue = self._swarm.journal.state.queue
+        if queue.finished < queue.round and observation.swarm.round == queue.round:
+            data = finished(observation, self._swarm.findings.leaderboard, by_force=True)
+            if data is not None:
+                self._swarm.journal.record(Draft("round.finished", f"r{queue.round}", data, outcome=in_words(data)))
 
     def _drop_old_plan(self, round_: int, cause: int) -> None:
         """What another plan queued would be done by the present one's volumes and candles. Who runs already was told

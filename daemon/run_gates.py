@@ -53,12 +53,18 @@ def outcome_of(jobs: Iterable[JobView]) -> Outcome:
     return "closed" if "cancelled" in states or not states else "validated"
 
 
-def finished(observation: Observation, leaderboard: Sequence[LeaderView]) -> dict[str, Any] | None:
-    """The `data` of round.finished; None while something of the round can go on by itself."""
+def finished(
+    observation: Observation, leaderboard: Sequence[LeaderView], *, by_force: bool = False
+) -> dict[str, Any] | None:
+    """The `data` of round.finished; None while something of the round can go on by itself, or it has no jobs.
+
+    `by_force`: another begins whatever is open; that is `dropped`.
+    """
     number, jobs = observation.swarm.round, main_jobs(observation)
-    outcomes = {chain: outcome_of(own) for chain, own in by_chain(observation).items() if own}
-    if not jobs or "open" in outcomes.values():
+    outcomes: dict[Chain, str] = {chain: outcome_of(own) for chain, own in by_chain(observation).items() if own}
+    if not jobs or ("open" in outcomes.values() and not by_force):
         return None
+    outcomes = {chain: "dropped" if outcome == "open" else outcome for chain, outcome in outcomes.items()}
     names: dict[str, list[str]] = {}
     for chain, outcome in outcomes.items():
         names.setdefault(outcome, []).append(f"{chain.symbol}/{chain.mode}")

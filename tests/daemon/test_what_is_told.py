@@ -139,6 +139,13 @@ def test_the_end_of_a_round_is_told_once_whatever_happens_to_the_daemon(make: Ma
     assert payload(daemon, "work_queue.json")["next_steps"][0]["expected_outcome"]
 
 
+def test_every_round_s_end_is_told_before_the_next_one_begins(make: Make) -> None:
+    daemon = make({}, plan='data_path = "synthetic", modes = ["balanced"], rounds = 2').start()
+    until(lambda: len(daemon.events("round.finished")) == 2, limit_s=100, what="two rounds")
+    told = [f"{one['kind']} {one['subject']}" for one in daemon.events("round.started", "round.finished")]
+    assert told == ["round.started r1", "round.finished r1", "round.started r2", "round.finished r2"]
+
+
 def test_a_round_that_waits_for_a_person_is_over_and_says_for_what(make: Make) -> None:
     bad = {"do": "exit", "code": 65, "class": "bad_data", "message": "no candles in it"}
     daemon = make({"preflight": [bad]}).start()
@@ -199,8 +206,7 @@ def test_what_an_older_plan_queued_is_not_done_by_the_volumes_of_the_new_one(mak
     dropped = [one for one in daemon.events("job.finished") if one["outcome"] == "another plan was launched"]
     stages = [one["subject"].removeprefix("r1/SYNTH/balanced/") for one in dropped]
     assert stages == ["prescreen", "optimize", "validate", "report"]
-    first, second = (one["data"] for one in daemon.events("round.started"))
-    assert first["run"] != second["run"] or first["plan_sha256"] != second["plan_sha256"]
+    assert [one["data"]["counts"] for one in daemon.events("round.finished")] == [{"dropped": 1}]
     states = until(
         lambda: {job["job"]: job["state"] for job in daemon.query()["queue"]["jobs"] if job["job"].startswith("r")},
         what="the queue",
