@@ -25,11 +25,12 @@ from btswarm.state.models.state_files import (
     Fleet,
     Payload,
     Queue,
+    heartbeat_file,
 )
 from btswarm.state.peek import unwrap, wrap
 from btswarm.state.store import Store
 from btswarm.tests.sim.disk import Crash, FakeDisk
-from btswarm.tests.state.fixtures import BOOT, ROOT, SENTRY, UTC, stamp, store_on
+from btswarm.tests.state.fixtures import BOOT, ROOT, RUN, SENTRY, UTC, stamp, store_on
 
 MEMORY = AgentFile(AgentHeader(UTC, 1), {"n": 1})
 EVERY: dict[str, Payload] = {
@@ -454,3 +455,24 @@ def _runs(disk: FakeDisk) -> int:
         return 0
     assert loaded.log_seq == int(loaded.payload.next_steps[0].id)
     return loaded.log_seq
+
+
+def test_a_heartbeat_is_judged_from_its_first_line_on_and_begins_again_when_it_is_lost() -> None:
+    disk = FakeDisk()
+    store = store_on(disk)
+    name = heartbeat_file(RUN)
+    store.beat(name, {"v": 1, "n": 1}, 150.0)
+    at = stamp()
+    assert store.judge(name, at.ts, at.mono).limit_s == 150.0
+    disk.unlink(ROOT / name)
+    assert store.judge(name, at.ts, at.mono).fault == "deleted"
+    assert not store.rewrite(name, at, 0).failed
+    assert disk.read(ROOT / name) == b'{"v":1,"n":1}\n'
+
+
+def test_the_heartbeat_of_an_earlier_run_is_judged_no_more() -> None:
+    store = store_on(FakeDisk())
+    for run in ("bt-20260101_000000Z", "bt-20260102_000000Z"):
+        store.beat(heartbeat_file(run), {"v": 1}, 150.0)
+    beats = [name for name in store.audit(UTC, 0.0) if name.endswith(".jsonl")]
+    assert beats == [heartbeat_file("bt-20260102_000000Z")]
