@@ -4,7 +4,8 @@ Watches the whole: holds, incidents, jobs that cannot start, files, utilisation 
 or get nowhere. Its memory is what `query` tells: stage, health, conditions, next steps.
 Asks for: Hold and Release of the swarm (disk), incidents of what no other agent sees: no_worker, stalled,
 low_utilisation.
-Silent: on utilisation that could not be read; about disks whose reading is missing.
+Silent: on utilisation that could not be read; about disks whose reading is missing; in a cycle between two ticks that
+only ends of workers woke.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from ..state.models.names import STAGES, SWARM, is_command
 from ..state.models.records import NextStep
 from .api import Agent, Proposals, Voice
 from .detectors.incidents import told
+from .detectors.news import only_ends
 from .detectors.placement import closed, startables
 from .detectors.steps import next_steps
 from .detectors.trend import lasting, past
@@ -47,6 +49,8 @@ class Memory:
 
 
 def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory]:
+    if only_ends(observation):
+        return (), memory
     queue = bool(startables(observation))
     since = _timers(observation, memory.since, queue)
     found = [*_disk(observation), *_over(observation), *_lasting(observation, since)]

@@ -21,6 +21,7 @@ from ..state.models.facts import Known, LaneView, Missing, Observation, Reading
 from ..state.models.names import LaneKind
 from .api import Agent, Proposals, Voice
 from .detectors.idle import free_lanes, open_lanes
+from .detectors.news import only_ends
 from .detectors.placement import closed, cpu_room, share
 from .detectors.rounds import chains
 from .detectors.trend import EMPTY, Window, lasting, past, recommended, trimmed
@@ -65,8 +66,10 @@ def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory
         ASK.asks(SpawnWorker(one.lane, one.job), "an idle lane is filled", f"lanes.{one.lane}", subject=one.lane)
         for one in share(observation, "fill")
     ]
-    cpu, gpu = open_lanes(observation, "cpu"), open_lanes(observation, "gpu")
     oom, memory = _oom(observation, memory)
+    if only_ends(observation) and not oom:
+        return found, memory
+    cpu, gpu = open_lanes(observation, "cpu"), open_lanes(observation, "gpu")
     cpu_track = _seen(observation, memory.cpu, cpu, "cpu")
     gpu_track = _seen(observation, memory.gpu, gpu, "gpu")
     if oom:
