@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from btswarm.engine.ledger import LOOK_ALPHA
+from btswarm.engine.validation.thresholds import LOOK_ALPHA
 from btswarm.state.ledger_file import LedgerFile
 from btswarm.state.models.ledger import LOOKS
 from btswarm.state.searches import Searches
