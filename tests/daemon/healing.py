@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pytest
@@ -14,11 +14,12 @@ from btswarm.state.control_client import ask
 from .living import Daemon, chain, environment
 from .waiting import until
 
+T = TypeVar("T")
 LIFE = ("detected", "classified", "executed", "verified", "closed")
 QUICK: dict[str, str] = {
     "cycle": "tick_s = 0.5, agent_hard_s = 0.4, save_min_s = 0.1",
     "workers": "start_s = 20, stop_grace_s = 0.5, "
-    "quiet_floor_s = { start = 20, load = 20, batch = 1, other = 20 }, budget_s = 600",
+    "quiet_floor_s = { start = 20, load = 20, batch = 20, other = 20 }, budget_s = 600",
     "disk": "floor_mb = 0, ballast_mb = 0",
     "lanes": "cpu = 1, keep_free_mb = 16",
     "restart": "base_s = 0.5, cap_s = 300",
@@ -42,6 +43,8 @@ class Healing(Daemon):
         self.process: subprocess.Popen[bytes] | None = None
         self.prefix: tuple[str, ...] = ()
         """Of the command line that starts it."""
+        self.variables: dict[str, str] = {}
+        self.said = folder / "daemon.txt"
         self.root.mkdir(parents=True)
         lines = [f'roots = {{ root = "{self.root}" }}']
         lines += [f"{name} = {{ {text} }}" for name, text in {**QUICK, **tables}.items()]
@@ -53,13 +56,24 @@ class Healing(Daemon):
 
     def start(self) -> "Healing":
         argv = [sys.executable, "-P", "-m", "btswarm.tests.daemon.healing_daemon", str(self.config)]
-        self.process = subprocess.Popen([*self.prefix, *argv], env=environment(), stderr=subprocess.DEVNULL)
+        with self.said.open("ab") as said:
+            self.process = subprocess.Popen([*self.prefix, *argv], env={**environment(), **self.variables}, stderr=said)
         return self
 
     def query(self) -> dict[str, Any]:
         """What `btswarm query --json` prints."""
         found: dict[str, Any] = ask(self.state, "query")
         return found
+
+    def wait(self, condition: Callable[[], T], what: str) -> T:
+        """As `until`; when it never happens, with what the log said last."""
+        gone = self.process is not None and self.process.poll() is not None
+        try:
+            return until(condition, what=what, limit_s=0.5 if gone else 40)
+        except AssertionError as error:
+            told = [f"{one['seq']} {one['kind']} {one['subject']} {one['data']}" for one in self.events()[-25:]]
+            said = self.said.read_text().splitlines()[-25:]
+            raise AssertionError("\n".join([f"{error}; its log and its words:", *told, *said])) from None
 
     def deeds(self, stage: str) -> list[dict[str, Any]]:
         """What the engine's workers of a stage were told, in order."""
@@ -69,7 +83,7 @@ class Healing(Daemon):
 
     def worker_of(self, stage: str, turn: int = 1) -> int:
         """The pid of the stage's n-th worker, once it is known to have taken a step."""
-        deed = until(lambda: self.deeds(stage)[turn - 1 : turn], what=f"worker {turn} of {stage}")[0]
+        deed = self.wait(lambda: self.deeds(stage)[turn - 1 : turn], f"worker {turn} of {stage}")[0]
         path = self.state / "workers" / deed["worker"] / "progress.json"
         until(path.exists, what="its first step")
         until(lambda: deed["worker"] in self.running(), what="the line about its start")
@@ -82,7 +96,7 @@ class Healing(Daemon):
 
     def event(self, kind: str, which: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
         """The first such line of the log, once it is there."""
-        return until(lambda: [one for one in self.events(kind) if which(one)], what=kind, limit_s=40)[0]
+        return self.wait(lambda: [one for one in self.events(kind) if which(one)], kind)[0]
 
     def ends(self, job: str) -> list[dict[str, Any]]:
         """What the log says of the ends of a job's workers."""
@@ -94,9 +108,12 @@ class Healing(Daemon):
         return [one for one in found if one["data"]["class"] == class_ and one["subject"].startswith(subject)]
 
     def healed(self, class_: str, subject: str = "") -> list[dict[str, Any]]:
-        """The five lines of the first incident of a class, once it is closed, each caused by the one before."""
-        begun = until(lambda: self.incidents(class_, subject), what=f"an incident of class {class_}", limit_s=40)[0]
-        name = f"i{begun['seq']}"
+        """The story of the first incident of a class, as `life` tells it."""
+        begun = self.wait(lambda: self.incidents(class_, subject), f"an incident of class {class_}")[0]
+        return self.life(f"i{begun['seq']}")
+
+    def life(self, name: str) -> list[dict[str, Any]]:
+        """The five lines of an incident, once it is closed, each caused by the one before."""
         end = self.event("incident.closed", lambda one: one["data"]["incident"] == name)
         events = self.events()
         seqs = causes(events, end["seq"])
@@ -106,7 +123,7 @@ class Healing(Daemon):
 
     def well(self) -> None:
         """It says of itself that all is well."""
-        until(lambda: self.query()["health"] == "ok", what="health", limit_s=40)
+        self.wait(lambda: self.query()["health"] == "ok", "health")
 
 
 def causes(events: list[dict[str, Any]], seq: int) -> set[int]:

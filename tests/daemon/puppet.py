@@ -1,6 +1,7 @@
 """An engine worker that ends, hangs or works as a test says: `python -I -S puppet.py JOB.json`. Standard library only.
 
 `<root>/puppet.json` holds `{stage: [act, ...]}`; the n-th worker of a stage plays the n-th act, later ones the last.
+The stage of a job that fills an idle lane is `fill`.
 Every worker adds a line to `<root>/deeds.jsonl`. An act is `{"do": ..., "code": .., "batch": .., ...}`.
 """
 
@@ -52,12 +53,14 @@ def work(job: dict[str, Any], act: dict[str, Any]) -> None:
     while not act.get("steps") or step[0] < act["steps"]:
         step[0] += 1
         progress(job, step[0])
-        time.sleep(BETWEEN_STEPS_S)
+        time.sleep(act.get("between_s", BETWEEN_STEPS_S))
     leave(job, 0, "done", act)
 
 
 def silent(job: dict[str, Any], act: dict[str, Any]) -> None:
     """One step, and then nothing at all."""
+    if act.get("deaf"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     progress(job, 1)
     while True:
         signal.pause()
@@ -78,7 +81,7 @@ def eat(job: dict[str, Any], act: dict[str, Any]) -> None:
     eaten = []
     try:
         while True:
-            eaten.append(bytearray(os.urandom(1 << 20)))
+            eaten.append(bytearray(b"\1") * (16 << 20))
     except MemoryError:
         eaten.clear()
         leave(job, 71, "host_oom", {"message": "out of memory", "steps": 1})
@@ -90,11 +93,12 @@ ACTS = {"exit": exit_with, "work": work, "silent": silent, "loop": loop, "eat": 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_bytes())
     deeds, script = ROOT / "deeds.jsonl", ROOT / "puppet.json"
+    stage = "fill" if ".f" in job["job"] else job["stage"]
     with deeds.open("a") as file:
-        file.write(json.dumps({"stage": job["stage"], "job": job["job"], "volume": job["volume"],
+        file.write(json.dumps({"stage": stage, "job": job["job"], "volume": job["volume"],
                                "worker": job["worker"], "pid": os.getpid()}) + "\n")  # fmt: skip
-    turn = [json.loads(line)["stage"] for line in deeds.read_text().splitlines()].count(job["stage"])
-    acts = json.loads(script.read_text()).get(job["stage"], []) if script.exists() else []
+    turn = [json.loads(line)["stage"] for line in deeds.read_text().splitlines()].count(stage)
+    acts = json.loads(script.read_text()).get(stage, []) if script.exists() else []
     act = acts[min(turn, len(acts)) - 1] if acts else {"do": "exit", "code": 0, "class": "done", "steps": 1}
     ACTS[act["do"]](job, act)
 
