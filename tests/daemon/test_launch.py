@@ -133,3 +133,12 @@ def test_nothing_is_started_on_a_plan_that_cannot_begin(
     assert cli.main([command, "--via", "keep"]) == code
     assert capsys.readouterr().err.count("\n") == 1
     assert not (host / "root").exists()
+
+
+def test_a_disabled_swarm_is_not_started_by_ensure(
+    host: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SWARM_ENABLED", "false")
+    assert cli.main(["ensure", "--via", "keep"]) == 0
+    assert "no daemon is started" in capsys.readouterr().out
+    assert not (host / "root").exists()
