@@ -29,7 +29,7 @@ def resolve(engine: str = "auto", gpu: int | None = None) -> Backend:
     asked = wanted(engine, gpu)
     if asked == "cpu":
         return Backend("cpu", CPU)
-    reason = gpu_missing()
+    reason = gpu_missing(gpu or 0)
     if not reason:
         return Backend("gpu", gpu or 0)
     if asked == "gpu":

@@ -16,7 +16,8 @@ from ..state.files import write_atomic
 from .bars import Bars
 from .costs import Costs
 from .kernels import cpu, exact
-from .prescreen import BATCH, MARGIN, Ranking, feasible
+from .prescreen import BATCH, MARGIN
+from .ranking import Ranking, feasible
 from .strategies import mtf_ema
 from .strategies.api import Combos, Params
 from .strategies.mtf_ema import Space

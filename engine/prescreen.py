@@ -5,24 +5,22 @@ Notation: N combos of one seeded stream, K kept. Memory does not grow with N: af
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from ..state.errors import GpuUnavailable
 from ..state.files import make_folder, write_atomic
 from ..state.models.artifacts import Phase0, Phase0Header, Phase0Row
 from ..state.models.jobs import Job
 from .artifacts import PHASE0, cost_facts, data_facts, versions, write_model
-from .bars import Bars, Floats, Ints
+from .bars import Bars
 from .costs import Costs
-from .kernels import cpu, exact
-from .kernels.market import Market
+from .kernels import exact
 from .metrics import jsonable, metrics
 from .progress import Reporter
+from .ranking import Ranking
+from .screens import CpuScreen, GpuScreen, Screen, drawn, open_device
 from .strategies import mtf_ema
 from .strategies.api import Combos, Params
 from .strategies.mtf_ema import Space
@@ -32,57 +30,21 @@ MARGIN = 10  # screened combos re-evaluated beyond K: the exact top K is inside 
 CHECKPOINT = ".phase0_checkpoint.json"
 
 
-@dataclass
-class Ranking:
-    """The best combos so far: their numbers int64, screened Sharpe float64 and `identities` of their parameters uint64,
-    best first, ties by number. A combo that was drawn twice is kept once, under its first number."""
-
-    keep: int
-    numbers: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    sharpe: Floats = field(default_factory=lambda: np.empty(0, dtype=np.float64))
-    identities: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
-    feasible: int = 0
-    done: int = 0
-
-    def add(self, first: int, combos: Combos, screened: cpu.Screened, feasible: NDArray[np.bool_]) -> None:
-        """Fold in a batch of combos numbered from `first`."""
-        chosen = np.flatnonzero(feasible)
-        numbers = np.concatenate([self.numbers, first + chosen])
-        sharpe = np.concatenate([self.sharpe, screened.sharpe[chosen]])
-        identities = np.concatenate([self.identities, identity(combos[chosen])])
-        once = np.unique(identities, return_index=True)[1]  # the index of the first, and earlier numbers stand first
-        best = once[np.lexsort((numbers[once], -sharpe[once]))][: self.keep]
-        self.numbers, self.sharpe, self.identities = numbers[best], sharpe[best], identities[best]
-        self.feasible += len(chosen)
-        self.done = first + len(feasible)
-
-
-def identity(combos: Combos) -> NDArray[np.uint64]:
-    """uint64 [K]: equal for equal rows of int32 [K, 8], and else different but for one chance in 2^64 a pair."""
-    odd = np.random.default_rng(8).integers(1 << 63, size=(9, 1), dtype=np.uint64) * 2 + 1
-    mixed = (combos.T.astype(np.uint64) + odd[8]) * odd[:8]
-    mixed ^= mixed >> np.uint64(29)
-    folded: NDArray[np.uint64] = np.bitwise_xor.reduce(mixed, axis=0)
-    return folded
-
-
 def run(job: Job, bars: Bars, report: Reporter) -> list[Path]:
     """Screen `job.volume.combos` combos of stream `job.seed` over `bars` (training bars only) and write the artifact.
 
-    Goes on from its checkpoint when it was stopped. Raises GpuUnavailable when the job asks for a GPU, BadConfig for a
-    space that does not fit the bars.
+    Goes on from its checkpoint when it was stopped. Raises BadConfig for a space that does not fit the bars,
+    GpuUnavailable when the job asks for a GPU that cannot be used, CudaOutOfMemory when one is too full.
     """
-    if job.gpu >= 0:
-        raise GpuUnavailable("this version has no GPU screen", fix="use --engine cpu, or --gpu -1")
     clock = Clock()
     folder = make_folder(Path(job.out_dir))
     space = mtf_ema.space_for(job.mode, job.space)
     costs = Costs(**job.costs.model_dump())
-    report.fact(backend="cpu", device="cpu")
     report.phase("load")
-    market = cpu.prepare(bars, space, threads=threads_of(job))
+    screen = _screen_of(job, bars, space, costs)
+    report.fact(backend=screen.backend, device=screen.device, gpu_mem_mb=screen.gpu_mem_mb())
     clock.lap("series")
-    ranking = _screen_batches(job, market, costs, report, folder / CHECKPOINT)
+    ranking = _screen_batches(job, screen, bars, space, costs, report, folder / CHECKPOINT)
     clock.lap("screen")
     report.phase("exact", len(ranking.numbers), "combos")
     rows = evaluate(job, bars, space, costs, ranking, report)
@@ -102,7 +64,7 @@ def run(job: Job, bars: Bars, report: Reporter) -> list[Path]:
         volume=job.volume.combos,
         feasible=ranking.feasible,
         top_k=job.volume.top_k,
-        backend="cpu",
+        backend=screen.backend,
         versions=versions(),
         timings={**clock.laps, "threads": threads_of(job)},
     )
@@ -128,37 +90,28 @@ def threads_of(job: Job) -> int:
     return max(1, int(job.claims.cpus))
 
 
-def feasible(screened: cpu.Screened, space: Space, min_trades: int) -> NDArray[np.bool_]:
-    """bool [K]: enough trades, a defined Sharpe, a daily drawdown inside the mode's limit."""
-    return (
-        (screened.trades >= min_trades)
-        & ~np.isnan(screened.sharpe)
-        & (screened.max_drawdown_daily <= space.max_drawdown)
-    )
+def _screen_of(job: Job, bars: Bars, space: Space, costs: Costs) -> Screen:
+    if job.gpu >= 0:
+        return GpuScreen(bars, space, costs, job.min_trades, open_device(job.gpu))
+    return CpuScreen(bars, space, costs, job.min_trades, threads_of(job))
 
 
-def _screen_batches(job: Job, market: Market, costs: Costs, report: Reporter, checkpoint: Path) -> Ranking:
+def _screen_batches(
+    job: Job, screen: Screen, bars: Bars, space: Space, costs: Costs, report: Reporter, checkpoint: Path
+) -> Ranking:
     total, size = job.volume.combos, job.volume.batch or BATCH
-    key = _checkpoint_key(job, market, costs)
+    key = _checkpoint_key(job, screen, bars, space, costs)
     ranking = _resume(checkpoint, key, job.volume.top_k + MARGIN, total)
     batches = -(-total // size)
     report.phase("batch", total, "combos")
     report.step(ranking.done, checkpoint=ranking.done)
-    while ranking.done < total:
+    for combos in drawn(space, job.seed, ranking.done, total, size):
         first, began = ranking.done, time.perf_counter()
-        combos = mtf_ema.draw(market.space, job.seed, first, min(first + size, total))
-        screened = cpu.screen(
-            market,
-            combos,
-            costs,
-            market.space.leverage,
-            threads=threads_of(job),
-            on_batch=lambda done, first=first: report.step(first + done),  # type: ignore[misc]
-        )
-        ranking.add(first, combos, screened, feasible(screened, market.space, job.min_trades))
+        screen.fold(ranking, first, combos, lambda done, first=first: report.step(first + done))  # type: ignore[misc]
         rate = len(combos) / (time.perf_counter() - began)
         best = f", best Sharpe {ranking.sharpe[0]:.2f}" if len(ranking.sharpe) else ""
         report.line(f"Batch {-(-ranking.done // size)}/{batches} {len(combos):,} combos at {rate:,.0f}/s{best}")
+        report.fact(gpu_mem_mb=screen.gpu_mem_mb())
         _save(checkpoint, key, ranking)
         report.step(ranking.done, checkpoint=ranking.done)
     return ranking
@@ -194,11 +147,11 @@ def evaluate(job: Job, bars: Bars, space: Space, costs: Costs, ranking: Ranking,
     ]
 
 
-def _checkpoint_key(job: Job, market: Market, costs: Costs) -> str:
+def _checkpoint_key(job: Job, screen: Screen, bars: Bars, space: Space, costs: Costs) -> str:
     """What must be equal for half a screen to be worth keeping: not its volume and batches, for the best of the first
     combos of a stream are the same whatever comes after them."""
     rules = (job.volume.top_k, job.min_trades, job.seed)
-    return f"{market.bars.sha256} {market.space.sha256} {costs} {rules} {versions()}"
+    return f"{bars.sha256} {space.sha256} {costs} {rules} {screen.backend} {versions()}"
 
 
 def _resume(checkpoint: Path, key: str, keep: int, total: int) -> Ranking:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from .driver import trouble
 from .errors import BadConfig
 
 Engine = Literal["auto", "cpu", "gpu"]
@@ -24,6 +25,6 @@ def wanted(engine: str = "auto", gpu: int | None = None) -> Engine:
     return "auto" if engine == "auto" and gpu is None else "gpu"
 
 
-def gpu_missing() -> str:
-    """Why no GPU can screen; empty if one can."""
-    return "this version has no GPU screen"
+def gpu_missing(gpu: int = 0) -> str:
+    """Why this GPU cannot screen; empty if nothing is known against it."""
+    return trouble(gpu)

@@ -84,7 +84,7 @@ def _engine(options: argparse.Namespace) -> str | None:
     if options.engine is None and options.gpu is None:
         return None
     engine = wanted(options.engine or "auto", options.gpu)
-    if engine == "gpu" and (why := gpu_missing()):
+    if engine == "gpu" and (why := gpu_missing(options.gpu or 0)):
         raise GpuUnavailable(f"GPU {options.gpu or 0} cannot be used: {why}", fix="use --engine cpu, or --gpu -1")
     return engine
 

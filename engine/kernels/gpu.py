@@ -76,7 +76,7 @@ class Pace:
 
 @dataclass
 class Ranked:
-    """The combos of one stretch that may be among the best: `numbers` int64 from its first combo on, `sharpe` float64.
+    """The combos of one launch that may be among the best: `numbers` int64, indexes of `combos`, and `sharpe` float64.
 
     feasible: how many of the stretch may rank at all."""
 
@@ -235,30 +235,28 @@ def rank(
     min_trades: int,
     *,
     distinct: Callable[[Combos], int] = len,
-    on_batch: Callable[[int], None] | None = None,
     pace: Pace | None = None,
     lap: Lap | None = None,
-) -> Iterator[tuple[int, int, Ranked]]:
-    """Screen and rank on the device, launch by launch: (first, behind the last, those that may be among the best).
+) -> Iterator[tuple[int, Ranked]]:
+    """Screen and rank on the device, launch by launch: (combos done, those of the launch that may be among the best).
 
     At least the best `wanted` distinct ones of each launch are told, all of them where fewer may rank, in any order;
     `distinct` counts them. `lap` is told the name of each phase as it ends.
     """
     combos = _accepted(market, combos, costs)
     run = _Run(market, costs, market.space.leverage, _edges(market, None))
-    found: list[tuple[int, int, Ranked]] = []
+    found: list[Ranked] = []
 
     def work(part: slice) -> None:
         here = combos[part]
         values, trades, _ = run.launch("screen", here, 0)
         _lap(market.device, lap, "events")
         ranked = _ranked(run, here, values, trades, wanted, min_trades, distinct, lap)
-        found.append((part.start, part.start + len(here), ranked))
+        ranked.numbers += part.start
+        found.append(ranked)
 
     for done in _paced(len(combos), pace or Pace(), work):
-        yield found.pop()
-        if on_batch:
-            on_batch(done)
+        yield done, found.pop()
 
 
 def _ranked(

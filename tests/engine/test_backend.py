@@ -35,7 +35,7 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_never_replaced_by_the_cpu(engi
 def test_with_a_gpu_screen_the_device_is_the_one_that_is_named_else_the_first(
     engine: str, gpu: int | None, device: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "gpu_missing", lambda: "")
+    monkeypatch.setattr(backend, "gpu_missing", lambda _gpu: "")
     assert resolve(engine, gpu) == backend.Backend("gpu", device)
 
 

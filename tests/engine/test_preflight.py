@@ -191,12 +191,12 @@ def test_a_control_group_s_limit_counts(tmp_path: Path) -> None:
 def test_no_gpu_is_a_warning_unless_one_was_asked_for(
     engine: str, gpu: int | None, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("btswarm.engine.backend.gpu_missing", lambda: "there is none")
+    monkeypatch.setattr("btswarm.engine.backend.gpu_missing", lambda _gpu: "there is none")
     assert gpu_check(engine, gpu).status == status
 
 
 def test_a_gpu_that_can_be_used_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("btswarm.engine.backend.gpu_missing", lambda: "")
+    monkeypatch.setattr("btswarm.engine.backend.gpu_missing", lambda _gpu: "")
     assert gpu_check("auto", None).status == "pass"
     assert gpu_check("auto", 0).status == "pass"
 
