@@ -25,4 +25,9 @@ def main(argv: list[str]) -> int:
         "daemon",
         *(["--config", options.config] if options.config else []),
     ]
-    return keep(daemon, state_root(options))
+    root = state_root(options)
+    code = keep(daemon, root)
+    from ..sweep import sweep
+
+    sweep(root, wait_s=0.0)  # a daemon that was told to stop while it began left its predecessor's workers
+    return code
