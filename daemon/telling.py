@@ -176,7 +176,8 @@ def _results(document: Document) -> list[str]:
         lines.append(f"  and {len(rows) - 3} more; query --json lists them")
     spent = {key.rpartition("/")[0].rpartition("/")[0]: one["spent_until"]
              for key, one in (document.get("searches") or {}).items() if one["spent_until"]}  # fmt: skip
-    lines += [f"  {market}: its hold-out is spent until it begins on {day}" for market, day in spent.items()]
+    lines += ["", "spent:"] if spent else []
+    lines += [f"  {market}: no look at its hold-out until that begins on {day}" for market, day in spent.items()]
     return lines
 
 

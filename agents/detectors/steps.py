@@ -25,6 +25,17 @@ REPAIRS: Final = {
     "probe": "restart_probe", "no_worker": "relaunch_workers", "low_utilisation": "open_fill_lanes",
 }  # fmt: skip
 """What answers an incident, by its class; any other is `resolve_incident`."""
+OUTCOMES: Final = {
+    "state_file": "it reads back valid and fresh", "disk_full": "there is room over the floor and jobs start again",
+    "stuck": "the worker is gone and its job goes on from the checkpoint", "crash": "another worker runs the job",
+    "host_oom": "the job runs with fewer lanes open", "cuda_oom": "the job runs with half the batch",
+    "gpu_hung": "the device answers and its lanes work again", "gpu_lost": "the device answers and its lanes work again",
+    "cpu_fallback": "the job runs on the GPU", "over_budget": "a smaller job is done within its time",
+    "probe": "the probe answers", "no_worker": "workers run what is queued",
+    "low_utilisation": "use is at or above its target, or nothing is queued", "poison": "its one more try gets further",
+    "stalled": "a worker takes a step",
+}  # fmt: skip
+"""What is seen when that worked; for any other class, that the incident is closed."""
 
 
 def next_steps(observation: Observation, *, gpu_skipped: bool) -> tuple[NextStep, ...]:
@@ -98,7 +109,7 @@ def _incidents(observation: Observation) -> Iterator[NextStep]:
         action = REPAIRS.get(incident.class_, "resolve_incident")
         needs = (incident.needs,) if incident.needs else ()
         why = f"{incident.class_}: {incident.why or 'seen'} ({incident.state})"
-        outcome = "the incident is verified and closed"
+        outcome = OUTCOMES.get(incident.class_, "the incident is verified and closed")
         yield NextStep(
             f"{action}:{incident.incident}", action, incident.subject, why, not needs, needs, outcome, incident.due
         )
