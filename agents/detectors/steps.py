@@ -29,7 +29,7 @@ OUTCOMES: Final = {
     "state_file": "it reads back valid and fresh", "disk_full": "there is room over the floor and jobs start again",
     "stuck": "the worker is gone and its job goes on from the checkpoint", "crash": "another worker runs the job",
     "host_oom": "the job runs with fewer lanes open", "cuda_oom": "the job runs with half the batch",
-    "gpu_hung": "the device answers and its lanes work again", "gpu_lost": "the device answers and its lanes work again",
+    "gpu_hung": "the device answers and its lanes work", "gpu_lost": "the device answers and its lanes work",
     "cpu_fallback": "the job runs on the GPU", "over_budget": "a smaller job is done within its time",
     "probe": "the probe answers", "no_worker": "workers run what is queued",
     "low_utilisation": "use is at or above its target, or nothing is queued", "poison": "its one more try gets further",
