@@ -80,8 +80,10 @@ def finished(
 
 
 def in_words(data: Mapping[str, Any]) -> str:
-    """`3 validated, 1 closed`."""
-    return ", ".join(f"{count} {outcome}" for outcome, count in data["counts"].items())
+    """`3 validated, 1 closed; verdicts: 3 UNCERTIFIED`."""
+    said = ", ".join(f"{count} {outcome}" for outcome, count in data["counts"].items())
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in data.get("verdicts", {}).items())
+    return f"{said}; verdicts: {verdicts}" if verdicts else said
 
 
 def _stage_gate(jobs: Mapping[Chain, Sequence[JobView]], gate: str, stage: str, leaves: str) -> RunGate:

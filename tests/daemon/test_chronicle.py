@@ -176,7 +176,7 @@ def test_the_end_of_a_round_waits_for_its_verdicts_and_is_told_once(told: Told) 
     (said,) = told.events("round.finished")
     assert said["data"]["counts"] == {"validated": 2}
     assert said["data"]["verdicts"] == {"UNCERTIFIED": 1}
-    assert said["outcome"] == "2 validated"
+    assert said["outcome"] == "2 validated; verdicts: 1 UNCERTIFIED"
     assert told.swarm.journal.state.queue.finished == 1
 
 
