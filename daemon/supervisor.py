@@ -31,6 +31,7 @@ from .cycle import Parts, run_cycle
 from .endings import Endings
 from .executor import Executor
 from .files import RealFiles
+from .journal import Journal
 from .meter import AlarmMeter, BlackBox
 from .moment import Moment
 from .notebook import Notebook
@@ -167,8 +168,16 @@ class Supervisor:
             )
             self.parts.council.quarantine(name, hold)
             self.box.forget()
+        self._forgive(journal)
         for failed in self.roster.failed:
             incidents.detect(journal, "agent", failed.name, f"{failed.source}: {failed.why}", policy="go on without it")
+
+    def _forgive(self, journal: Journal) -> None:
+        """A stranger's agent that could not be loaded and is not announced any more is nobody's trouble."""
+        announced = {*self.roster.sources, *(failed.name for failed in self.roster.failed)}
+        for incident in list(journal.state.control.incidents.values()):
+            if incident.class_ == "agent" and incident.subject not in announced:
+                incidents.settle(journal, incident.incident, "none", {"announced": False})
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
