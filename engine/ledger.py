@@ -20,10 +20,9 @@ from .bars import DAY_MS, Bars
 from .split import Days, Split
 from .strategies.mtf_ema import NAME as STRATEGY
 from .strategies.mtf_ema import Space
+from .validation.thresholds import LOOK_ALPHA
 
 NAME = "search_ledger.jsonl"
-LOOK_ALPHA = (0.04, 0.0075, 0.0025)
-"""What the first, second and third look of a search at one hold-out may spend."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +117,15 @@ class Ledger:
     def enter_verdict(
         self, look: Entry, verdict: str, *, p_search: float | None = None, p_holdout: float | None = None
     ) -> Entry:
-        """Enter what was concluded from `look`."""
+        """Enter what was concluded from `look`; concluded again, it stays one entry."""
         kept = ("symbol", "mode", "search", "candidate", "holdout_from", "holdout_to", "k")
         facts = {name: getattr(look, name) for name in kept}
+        facts |= {"kind": "verdict", "verdict": verdict, "p_search": p_search, "p_holdout": p_holdout}
         with self.file.opened() as book:
-            facts |= {"kind": "verdict", "verdict": verdict, "p_search": p_search, "p_holdout": p_holdout}
+            same = ("kind", "search", "candidate", "holdout_from", "holdout_to")
+            before = [one for one in book.entries if all(getattr(one, name) == facts[name] for name in same)]
+            if before and all(getattr(before[-1], name) == value for name, value in facts.items()):
+                return before[-1]
             return self.file.append(book, facts)
 
 

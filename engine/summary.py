@@ -14,11 +14,11 @@ from .gates import preflight_warnings
 
 ROBUST = "best_robust"
 MEANING = {
-    "UNCERTIFIED": "nothing is proven. The best of many tries looks good even where there is nothing to find, and this "
-    "version does not yet test against luck",
+    "UNCERTIFIED": "nothing is proven. The best of many tries looks good even where there is nothing to find, and it "
+    "was not tested against luck",
     "CERTIFIED": "luck alone rarely does this well. That is no promise for the future",
     "REJECTED": "what was found is what luck alone finds, or too thin to trade",
-    "INSUFFICIENT EVIDENCE": "too few days to tell skill from luck",
+    "INSUFFICIENT EVIDENCE": "nothing speaks against it, and too little for it, to tell skill from luck",
 }
 
 

@@ -4,7 +4,8 @@ All statistics but one come from a copy of the training bars. The hold-out is lo
 any more, and only through the ledger. Killed at any moment and run again, it computes the same and adds no second look.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -25,19 +26,26 @@ from .progress import Reporter
 from .split import Split, split_for
 from .strategies import mtf_ema
 from .strategies.api import Params
-from .validation import compute, sections
+from .validation import certificate, compute, sections, verdict_sections
+from .validation.certificate import Judgement
 from .validation.holdout import Seen, look_at_holdout
-from .validation.sample import MOST
+from .validation.sample import MOST, Sample
+from .validation.search_null import CHECKPOINT, STOP_AFTER, SearchNull, search_null
+from .validation.selection import Effort, Selection
 from .validation.thresholds import judge
 
 CANDIDATE = Path("best_robust") / "config.json"
-LATER = "this version computes no p-values, and without them nothing is certified"
 PACKAGES = ("scipy", "arch")
+UNSEEN = "not looked at: "
+SLOW_S = 120.0  # a null market takes no longer on a slow machine
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One candidate and its market. `sample_seed`, `sample_size`: which combos of the round are screened again."""
+    """One candidate and its market. `sample_seed`, `sample_size`: which combos of the round are screened again.
+
+    `effort`: what the permutation test tries on each market; `stop_after`: null markets as good that end it.
+    """
 
     job: Job
     bars: Bars
@@ -46,16 +54,22 @@ class Case:
     subject: compute.Subject
     sample_seed: int
     sample_size: int
+    effort: Effort = field(default_factory=Effort)
+    stop_after: int = STOP_AFTER
 
 
-def run(job: Job, bars: Bars, report: Reporter) -> list[Path]:
+def run(
+    job: Job, bars: Bars, report: Reporter, *, effort: Effort | None = None, stop_after: int = STOP_AFTER
+) -> list[Path]:
     """Validate `best_robust` of the optimize stage and write `validation.json`. `bars`: all the market's candles.
+
+    `effort`, `stop_after`: a reduced permutation test, for suites of many markets.
 
     Raises InputGone without a candidate, BadConfig when it was found with another space or other costs, BadData when
     it was found on other training bars, StorageBroken when the ledger cannot be trusted.
     """
     report.phase("load")
-    case = prepare(job, bars)
+    case = replace(prepare(job, bars), effort=effort or Effort(), stop_after=stop_after)
     ledger = Ledger(Path(job.ledger) if job.ledger else Path(job.out_dir) / LEDGER_NAME, say=report.line)
     folder = make_folder(Path(job.out_dir))
     found = validate(case, ledger, report)
@@ -90,7 +104,7 @@ def prepare(job: Job, bars: Bars) -> Case:
 
 
 def validate(case: Case, ledger: Ledger, report: Reporter) -> Validation:
-    """All statistics in order, the hold-out last."""
+    """All statistics in order, the hold-out last, then the verdict."""
     subject = case.subject
     search = _enter_search(case, ledger)
     run = simulate(subject.training, subject.params, subject.costs, subject.space.leverage)
@@ -98,34 +112,42 @@ def validate(case: Case, ledger: Ledger, report: Reporter) -> Validation:
     sample = compute.sample_of(subject, case.sample_seed, case.sample_size, report)
     rest = compute.from_sample(subject, sample, observed, report)
     own = compute.from_candidate(subject, run, observed, report)
+    nulls, untested = _search_null(case, report)
     seen, unseen = _look(case, ledger, search)
+    p_values = {
+        "p_search": sections.figure(nulls.p if nulls else math.nan, untested),
+        "p_holdout": sections.figure(seen.timing.p if seen.timing else math.nan, unseen),
+    }
+    found = _judged(ledger, search, seen, p_values)
+    absent = "; ".join(one.reason for one in p_values.values() if one.reason)
     parts: dict[str, Section] = {
         **vars(rest),
         **vars(own),
         "concentration": sections.of_concentration(run, rest.walk_forward_rolling, seen),
-        "holdout": sections.of_holdout(seen, unseen),
+        "search_null": verdict_sections.of_search_null(nulls, case.effort, untested),
+        "holdout": verdict_sections.of_holdout(seen, unseen),
+        "certificate": verdict_sections.of_certificate(found, _look_number(seen), absent),
     }
-    p_values = {name: Figure(value=None, reason=LATER) for name in ("p_search", "p_holdout")}
     figures = {f"{part}.{name}": one for part, section in parts.items() for name, one in section.figures.items()}
+    gates = judge(p_values | figures, subject.space.max_drawdown, found.alpha)
+    verdict, why = _verdict(case, gates, p_values | figures, unseen)
+    _enter_verdict(ledger, seen, verdict, p_values)
     return Validation(
         symbol=case.bars.symbol,
         mode=case.job.mode,
         strategy=mtf_ema.NAME,
         space_sha256=subject.space.sha256,
-        **_verdict(case.cut),
+        verdict=verdict,
+        why=why,
         **p_values,
-        gates=judge(p_values | figures, subject.space.max_drawdown),
+        gates=gates,
         candidate=_candidate(case),
         data=data_facts(case.bars),
         training_sha256=subject.training.sha256,
         costs=cost_facts(subject.costs),
         split=_split_facts(case.cut),
         counts=_counts(case, ledger, search),
-        sample=model.Sample(
-            seed=case.sample_seed,
-            combos=sample.drawn if sample else 0,
-            usable=len(sample.combos) if sample else 0,
-        ),
+        sample=_sample_facts(case, sample),
         seed=case.job.seed,
         training=jsonable(metrics(run)),
         versions={**versions(), **{name: metadata.version(name) for name in PACKAGES}},
@@ -181,22 +203,73 @@ def _enter_search(case: Case, ledger: Ledger) -> str:
     return search
 
 
+def _search_null(case: Case, report: Reporter) -> tuple[SearchNull | None, str]:
+    """The permutation test of the training days, or why there is none."""
+    count, subject = case.job.volume.permutations, case.subject
+    if not case.cut.sufficient:
+        return None, case.cut.reason
+    if count < 1:
+        return None, certificate.NOT_ASKED["p_search"]
+    report.phase("permute", 2 * count, "null markets")
+    report.step(0, next_s=SLOW_S)
+    found = search_null(
+        subject.training,
+        Selection.fixed(subject.space, subject.costs, subject.min_trades, case.effort),
+        count,
+        stop_after=case.stop_after,
+        threads=subject.threads,
+        checkpoint=Path(case.job.out_dir) / CHECKPOINT,
+        on_market=lambda done: report.step(done, checkpoint=done, next_s=SLOW_S),
+    )
+    made = sum(len(run.statistics) for run in found.runs)
+    report.line(f"p_search {found.p:.3g} from {made} null markets")
+    return found, ""
+
+
 def _look(case: Case, ledger: Ledger, search: str) -> tuple[Seen, str]:
     """What the hold-out showed; when it may not be looked at, nothing and why."""
     if not case.cut.sufficient:
-        return Seen(Look(None)), f"not looked at: {case.cut.reason}"
+        return Seen(Look(None)), f"{UNSEEN}{case.cut.reason}"
     subject = case.subject
     arguments = case.bars, case.cut, subject.params, subject.costs, subject.space.leverage
     seen = look_at_holdout(ledger, search, *arguments)
     if seen.run is None:
-        return seen, f"not looked at: the hold-out is spent until it begins on {seen.look.spent_until} or later"
+        return seen, f"{UNSEEN}the hold-out is spent until it begins on {seen.look.spent_until} or later"
     return seen, ""
 
 
-def _verdict(cut: Split) -> dict[str, str]:
-    if cut.sufficient:
-        return {"verdict": "UNCERTIFIED", "why": LATER}
-    return {"verdict": "INSUFFICIENT EVIDENCE", "why": f"{cut.reason}; {cut.needed_days} would suffice"}
+def _look_number(seen: Seen) -> int:
+    return (seen.look.entry.k or 1) if seen.look.entry else 1
+
+
+def _judged(ledger: Ledger, search: str, seen: Seen, p_values: dict[str, Figure]) -> Judgement:
+    p_search, p_holdout = (
+        math.nan if one.value is None else one.value for one in (p_values["p_search"], p_values["p_holdout"])
+    )
+    return certificate.judgement(ledger.entries(), search, p_search, p_holdout, _look_number(seen))
+
+
+def _verdict(case: Case, gates: list[model.Gate], figures: dict[str, Figure], unseen: str) -> tuple[model.Verdict, str]:
+    cut = case.cut
+    if not cut.sufficient:
+        return "INSUFFICIENT EVIDENCE", f"{cut.reason}; {cut.needed_days} would suffice"
+    needed, had = figures["deflated_sharpe.days_needed"].value, len(cut.train)
+    return certificate.verdict_of(gates, figures, unseen=unseen, needed_days=needed, had_days=had)
+
+
+def _enter_verdict(ledger: Ledger, seen: Seen, verdict: str, p_values: dict[str, Figure]) -> None:
+    """A look that was judged is entered with what was concluded, before anybody is shown it."""
+    if seen.look.entry is not None and verdict != "UNCERTIFIED":
+        p = {name: one.value for name, one in p_values.items()}
+        ledger.enter_verdict(seen.look.entry, verdict, **p)
+
+
+def _sample_facts(case: Case, sample: Sample | None) -> model.Sample:
+    return model.Sample(
+        seed=case.sample_seed,
+        combos=sample.drawn if sample else 0,
+        usable=len(sample.combos) if sample else 0,
+    )
 
 
 def _candidate(case: Case) -> model.Candidate:

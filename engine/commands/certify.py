@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...state.errors import BadConfig, InputGone
 from ..backend import parallel
-from .shared import add_config, add_data, add_json, last_days, load_data
+from .shared import add_config, add_data, add_json, last_days, load_data, whole
 
 if TYPE_CHECKING:
     from ...state.config import Settings
@@ -33,8 +33,9 @@ SHOWN = (
 def main(argv: list[str]) -> int:
     """Run the validate stage alone. 64 refused, 65 other candles, 66 nothing to validate, 74 bad ledger, 75 stopped."""
     options = _parser().parse_args(argv)
-    if options.paths is not None and options.paths < 0:
-        raise BadConfig(f"--paths must not be negative, not {options.paths}")
+    for name, value in (("--paths", options.paths), ("--permutations", options.permutations)):
+        if value is not None:
+            whole(name, value, 0)
     parallel("--threads", options.threads)
     from ...state.config import load as load_settings
 
@@ -62,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mode", help="conservative, balanced or aggressive; must be that of the configuration")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where validation.json goes (--from)")
     parser.add_argument("--paths", type=int, metavar="N", help="bootstrap paths (volume.paths)")
+    parser.add_argument(
+        "--permutations", type=int, metavar="N", help="null markets of each kind (volume.permutations); 0: no verdict"
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="(%(default)s)")
     add_config(parser)
     add_json(parser)
@@ -99,7 +103,11 @@ def _job(options: argparse.Namespace, settings: "Settings", config: "BestConfig"
             data=SYNTHETIC if bars.synthetic else str(Path(options.data_path).absolute()),
             artifacts=[str(options.folder.absolute())],
         ),
-        volume=Volume(combos=volume.combos, paths=volume.paths if options.paths is None else options.paths),
+        volume=Volume(
+            combos=volume.combos,
+            paths=volume.paths if options.paths is None else options.paths,
+            permutations=volume.permutations if options.permutations is None else options.permutations,
+        ),
         costs=CostRates(**found.costs.model_dump()),
         space=found.space,
         train_from=found.data.first // DAY_MS * DAY_MS,
@@ -137,6 +145,8 @@ def _print(job: "Job", as_json: bool) -> None:
     found = read_model(path, Validation)
     print(f"{found.symbol} {found.mode}: {found.verdict}")
     print(f"  {found.why}")
+    for label, one in (("p of the search", found.p_search), ("p of the hold-out", found.p_holdout)):
+        print(f"  {label:<42}{_text(one)}")
     for label, part, name in SHOWN:
         section = getattr(found, part)
         print(f"  {label:<42}{_text(section.figures[name])}")

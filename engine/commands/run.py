@@ -72,7 +72,9 @@ def plan_of(options: argparse.Namespace, settings: "Settings") -> "Plan":
 
     config = settings.config
     results = (options.results or settings.roots.results).expanduser().absolute()
-    asked = _given(combos=options.prescreen, trials=options.trials, paths=options.paths)
+    asked = _given(
+        combos=options.prescreen, trials=options.trials, paths=options.paths, permutations=options.permutations
+    )
     table = config.volume.model_dump(include={"combos", "top_k", "trials", "paths", "permutations"}) | asked
     volume = Volume(**{name: _natural(name, value) for name, value in table.items()})
     costs = config.costs.model_dump() | _given(fee=options.fee, slippage=options.slippage, funding=options.funding)
@@ -157,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     volume.add_argument("--prescreen", type=int, metavar="N", help="combos to screen for each symbol and mode")
     volume.add_argument("--trials", type=int, metavar="N", help="Optuna trials")
     volume.add_argument("--paths", type=int, metavar="N", help="Monte Carlo paths")
+    volume.add_argument("--permutations", type=int, metavar="N", help="null markets of each kind; 0: no verdict")
     costs = parser.add_argument_group("costs, as fractions")
     costs.add_argument("--fee", type=float, metavar="F", help="of traded notional, per side")
     costs.add_argument("--slippage", type=float, metavar="F", help="of the price, per market fill")
@@ -181,5 +184,5 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _natural(name: str, value: int) -> int:
-    names = {"combos": "--prescreen", "trials": "--trials", "paths": "--paths"}
+    names = {"combos": "--prescreen", "trials": "--trials", "paths": "--paths", "permutations": "--permutations"}
     return whole(names.get(name, f"volume.{name}"), value, 0 if name in ("paths", "permutations") else 1)

@@ -18,6 +18,7 @@ from .sections import (
     metrics,
     monte_carlo,
     months,
+    nulls,
     plateau,
     reproduction,
     rolling,
@@ -33,6 +34,7 @@ View = Callable[[Sheet], dict[str, Any] | None]
 
 SECTIONS: tuple[tuple[str, View], ...] = (
     ("verdict", verdict.view),
+    ("nulls", nulls.view),
     ("equity", equity.view),
     ("metrics", metrics.view),
     ("gates", gates.view),

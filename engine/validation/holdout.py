@@ -13,6 +13,7 @@ from ..kernels.exact import simulate
 from ..ledger import Ledger, Look, candidate_of
 from ..split import Split
 from ..strategies.api import Params
+from .position_shift import Timing, timing
 
 NULL_HYPOTHESIS = (
     "the candidate has no edge; it was chosen without these days, and they were looked at as often as stated"
@@ -22,11 +23,12 @@ TWICE = 2.0
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look showed; both None when the hold-out was spent."""
+    """What a look showed; all None when the hold-out was spent. `timing`: its positions against themselves, shifted."""
 
     look: Look
     run: Backtest | None = None
     at_twice_the_costs: Backtest | None = None
+    timing: Timing | None = None
 
 
 def look_at_holdout(
@@ -41,4 +43,4 @@ def look_at_holdout(
     run, stressed = (
         simulate(known, params, rates, leverage, trade_from=start) for rates in (costs, costs.times(TWICE))
     )
-    return Seen(look, run, stressed)
+    return Seen(look, run, stressed, timing(run, known, start))

@@ -67,10 +67,14 @@ class NullRun:
 
 @dataclass(frozen=True)
 class SearchNull:
-    """The statistic of the real market, -inf when no combo has enough trades, and both kinds of null."""
+    """The statistic of the real market, -inf when no combo has enough trades, and both kinds of null.
+
+    seed: the words the null markets are drawn by.
+    """
 
     observed: float
     runs: tuple[NullRun, ...]
+    seed: tuple[int, ...] = ()
 
     @property
     def p(self) -> float:
@@ -143,7 +147,7 @@ def search_null(
             if run.done:
                 break
         runs.append(run)
-    return SearchNull(kept.observed, tuple(runs))
+    return SearchNull(kept.observed, tuple(runs), source.seed)
 
 
 def key_of(bars: Bars, selection: Selection) -> str:

@@ -9,7 +9,7 @@ from ...state.models import validation as model
 from ...state.models.validation import Figure, Section
 from ..backtest import Backtest
 from ..bars import Floats, Ints
-from ..metrics import DAYS_PER_YEAR, jsonable, metrics
+from ..metrics import DAYS_PER_YEAR, jsonable
 from ..split import iso_day
 from ..strategies.api import Combos, Params
 from . import (
@@ -258,25 +258,4 @@ def of_ruin(r: Floats, draws: int, seed: int) -> Section:
         null_hypothesis=ruin.NULL_HYPOTHESIS,
         method="first passage of a Brownian motion, averaged over drifts and volatilities that the training days allow",
         figures={"probability_of_losing_half_in_a_year": figure(value, FLAT)},
-    )
-
-
-def of_holdout(seen: holdout.Seen, reason: str) -> model.Holdout:
-    """What the look showed; all null for `reason` when there was none."""
-    entry = seen.look.entry
-    once = metrics(seen.run) if seen.run else None
-    twice = metrics(seen.at_twice_the_costs) if seen.at_twice_the_costs else None
-    names = ("sharpe", "total_return", "max_drawdown", "total_trades")
-    if once and twice:
-        figures = {name: figure(once[name], FLAT) for name in names}
-        figures["sharpe_at_twice_the_costs"] = figure(twice["sharpe"], FLAT)
-    else:
-        figures = missing(reason, *names, "sharpe_at_twice_the_costs")
-    return model.Holdout(
-        null_hypothesis=holdout.NULL_HYPOTHESIS,
-        method="one exact run over the sealed days, entered in the ledger before it is made",
-        figures=figures,
-        look=model.LookFacts(seq=entry.seq, at=entry.at, k=entry.k or 1) if entry and once else None,
-        metrics=jsonable(once) if once else None,
-        metrics_at_twice_the_costs=jsonable(twice) if twice else None,
     )

@@ -101,6 +101,30 @@ class Plateau(Section):
     sharpes: list[float | None]
 
 
+class NullFacts(_Model):
+    """One kind of null market: `statistics` in the order of their numbers, null where no combo had enough trades.
+
+    `stopped_early`: enough of them had reached the observed statistic before `wanted` were made.
+    """
+
+    kind: str
+    null_hypothesis: str
+    wanted: int
+    exceedances: int
+    stopped_early: bool
+    p: float
+    statistics: list[float | None]
+
+
+class SearchNull(Section):
+    """The whole selection on markets that hold nothing. `effort`: how much was tried on each. `seeds`: of everything
+    drawn. `nulls` is empty when none were asked for."""
+
+    effort: dict[str, int]
+    seeds: dict[str, int | list[int]]
+    nulls: list[NullFacts]
+
+
 class LookFacts(_Model):
     """The entry of the ledger this hold-out result rests on. `k`: which look of this search at this hold-out."""
 
@@ -198,4 +222,6 @@ class Validation(_Model):
     plateau: Plateau
     ruin: Section
     holdout: Holdout
+    search_null: SearchNull | None = None
+    certificate: Section | None = None
     versions: dict[str, str]

@@ -24,7 +24,7 @@ from btswarm.state.models.rounds import Outcome, Summary
 from .market import walk
 
 DAYS = 320
-VOLUME = Volume(combos=60, top_k=10, trials=6, paths=10)
+VOLUME = Volume(combos=60, top_k=10, trials=6, paths=10, permutations=0)
 COMMAND = [sys.executable, "-P", "-m", "btswarm"]
 PATIENCE_S = 120
 
@@ -125,7 +125,7 @@ def environment(home: Path) -> dict[str, str]:
 def config_file(home: Path) -> Path:
     """A configuration that needs no free disk and keeps few rows."""
     path = home / "small.toml"
-    path.write_text("[disk]\nfloor_mb = 0\n[volume]\ntop_k = 40\n")
+    path.write_text("[disk]\nfloor_mb = 0\n[volume]\ntop_k = 40\npermutations = 0\n")
     return path
 
 

@@ -20,8 +20,8 @@ def view(sheet: Sheet) -> dict[str, Any] | None:
     return {
         "title": "Gates",
         "about": [
-            f"{met} of {len(gates)} met. Each alone is passed by noise far too often; together with the two p-values "
-            "they are what a certificate will ask for.",
+            f"{met} of {len(gates)} met; a certificate asks for all. The first is the evidence: both p-values in one. "
+            "The others are vetoes, each of which noise passes far too often to prove anything.",
         ],
         "rows": [_row(sheet, gate) for gate in gates],
     }

@@ -17,7 +17,9 @@ PARTS = (
     ("trade_order", "Trades in other orders"),
     ("concentration", "Concentration"),
     ("ruin", "Ruin"),
+    ("search_null", "Search against luck"),
     ("holdout", "Hold-out"),
+    ("certificate", "Certificate"),
 )
 
 

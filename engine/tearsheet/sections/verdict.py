@@ -58,13 +58,13 @@ MEANINGS = {
     ),
     "REJECTED": Ruling("REJECTED", "rejected", "Noise could have done this as well. Do not trade it."),
     "INSUFFICIENT EVIDENCE": Ruling(
-        "INSUFFICIENT EVIDENCE", "open", "The track record is too short to tell skill from luck, either way."
+        "INSUFFICIENT EVIDENCE", "open", "Too little is known to tell skill from luck, either way."
     ),
     "UNCERTIFIED": Ruling(
         "UNCERTIFIED",
         "open",
-        "Measured, not judged: no test has yet asked whether luck alone would have found something as good, "
-        "and the best of many tries always looks good.",
+        "Measured, not judged: it was not asked whether luck alone would have found something as good, and the best of "
+        "many tries always looks good.",
     ),
 }
 
@@ -95,12 +95,23 @@ def _facts(validation: Validation) -> list[Fact]:
     return [
         _p("p of the search", "p_search", "luck in the order of time", validation),
         _p("p of the hold-out", "p_holdout", "luck in the timing of positions", validation),
+        *_combined(validation),
         Fact("Deflated Sharpe", _of(validation, "deflated_sharpe.probability"), f"at {trials.text} effective trials"),
         Fact("Track record", _of(validation, "sharpe.days_had"), f"days; {needed.text} to tell its Sharpe from 0"),
         *_tried(counts.volume),
         Fact("Looks at the hold-out", words.whole(counts.looks), _looks(validation)),
         Fact("Searches so far", words.whole(counts.searches), "all that the ledger holds"),
     ]
+
+
+def _combined(validation: Validation) -> list[Fact]:
+    """Both p-values in one, corrected for all searches; a validation of an older version has none."""
+    if validation.certificate is None:
+        return []
+    alpha = shown("certificate.alpha", find(validation, "certificate.alpha")).text
+    searches = int(validation.certificate.figures["searches"].value or 1)
+    among = f"among {searches:,} searches" if searches > 1 else "one search"
+    return [_p("Both in one", "certificate.adjusted", f"{among}; at most {alpha} is asked", validation)]
 
 
 def _of(validation: Validation, name: str) -> Value:
@@ -110,7 +121,7 @@ def _of(validation: Validation, name: str) -> Value:
 def _p(label: str, name: str, gloss: str, validation: Validation) -> Fact:
     """The reason that the verdict has just given is not given again."""
     value = _of(validation, name)
-    return Fact(label, words.undefined("not computed") if value.why and value.why == validation.why else value, gloss)
+    return Fact(label, words.undefined("not computed") if value.why and value.why in validation.why else value, gloss)
 
 
 def _looks(validation: Validation) -> str:

@@ -15,6 +15,7 @@ from btswarm.engine.split import split
 from btswarm.engine.strategies import mtf_ema
 from btswarm.engine.strategies.api import Params
 from btswarm.engine.tearsheet.sheet import Trade
+from btswarm.engine.validation.selection import Effort
 from btswarm.state.models.jobs import Job, Volume
 from btswarm.state.models.trials import BestConfig, BestMetrics, SearchFacts
 
@@ -115,8 +116,8 @@ def validated(out: Path, bars: Bars) -> Path:
         symbol=bars.symbol,
         mode="balanced",
         out_dir=str(out),
-        volume=Volume(combos=300, paths=20),
+        volume=Volume(combos=300, paths=20, permutations=2),
         seed=1,
     )
-    validate.run(job, bars, Silent())
+    validate.run(job, bars, Silent(), effort=Effort(pairs=20, exits=2, starts=2, rounds=1))
     return out

@@ -88,7 +88,18 @@ def test_the_validated_candidate_shows_the_hold_out_it_was_looked_at_on(bars: Ba
 def test_the_page_of_a_candidate_shows_every_part_of_its_validation(bars: Bars, looked_at: Path) -> None:
     content = page(sheet_of(looked_at / "best_robust", bars))
     text = Page(content).text
-    said = ("UNCERTIFIED", "At twice the costs", "Gates", "Walk-forward", "Plateau", "Cost stress", "Monte Carlo")
+    said = (
+        "REJECTED",
+        "Against luck",
+        "Both in one",
+        "2 null markets",
+        "At twice the costs",
+        "Gates",
+        "Walk-forward",
+        "Plateau",
+        "Cost stress",
+        "Monte Carlo",
+    )
     assert [one for one in (*said, "Statistics", "Null hypothesis", "Looks at the hold-out") if one not in text] == []
     assert len(content) < 300_000
 
@@ -126,7 +137,7 @@ def test_a_validation_in_which_nothing_is_defined_still_makes_a_page_that_says_w
     text = Page(page(sheet_of(folder, bars))).text
     assert text.count("— nothing was there") > 40
     assert "refused at these costs" in text
-    assert "0 of 10 met" in text
+    assert "0 of 11 met" in text
     assert [text[max(0, at.start() - 60) : at.end()] for at in re.finditer(r"\b(None|nan|inf)\b", text)] == []
 
 

@@ -75,7 +75,7 @@ def leave_candidate(
     write_model(target / "config.json", config)
 
 
-def job_for(folder: Path, bars: Bars, *, paths: int = 50, seed: int = 0) -> Job:
+def job_for(folder: Path, bars: Bars, *, paths: int = 50, seed: int = 0, permutations: int = 0) -> Job:
     """The validate job of this market, a candidate from its training days left in `folder`."""
     training = split(bars).training(bars)
     if not (folder / "best_robust" / "config.json").exists():
@@ -87,7 +87,7 @@ def job_for(folder: Path, bars: Bars, *, paths: int = 50, seed: int = 0) -> Job:
         symbol=bars.symbol,
         mode="balanced",
         inputs=Inputs(data="unused"),
-        volume=Volume(combos=COMBOS, paths=paths),
+        volume=Volume(combos=COMBOS, paths=paths, permutations=permutations),
         costs=CostRates(fee=COSTS.fee, slippage=COSTS.slippage),
         space=dict(OVERRIDE),
         seed=seed,

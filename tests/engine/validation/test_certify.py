@@ -42,7 +42,18 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("STATE_ROOT", str(tmp_path / "state"))
     leave_candidate(tmp_path / "round", TRAINING, best_of(TRAINING))
     data = write_candles(tmp_path, BARS)
-    return ["--data-path", str(data), "--symbol", "SOL", "--from", str(tmp_path / "round"), "--paths", "20"]
+    return [
+        "--data-path",
+        str(data),
+        "--symbol",
+        "SOL",
+        "--from",
+        str(tmp_path / "round"),
+        "--paths",
+        "20",
+        "--permutations",
+        "0",
+    ]
 
 
 def test_it_prints_the_verdict_the_figures_with_their_null_hypotheses_and_what_was_tried(
@@ -51,7 +62,7 @@ def test_it_prints_the_verdict_the_figures_with_their_null_hypotheses_and_what_w
     assert certify.main(arguments) == 0
     said = capsys.readouterr().out
     assert said.startswith("SOLUSDT balanced: UNCERTIFIED")
-    assert "nothing is certified" in said
+    assert "not judged: no permutations were asked for" in said
     assert said.count("null hypothesis:") == len(certify.SHOWN)
     assert "looks at this hold-out: 1, 1 of them by this search" in said
     assert (tmp_path / "round" / "validation.json").exists()
@@ -91,7 +102,7 @@ def test_the_stage_on_real_candles_takes_its_combos_from_the_prescreen(market_da
         symbol=bars.symbol,
         mode="aggressive",
         inputs=Inputs(data=str(market_data)),
-        volume=Volume(combos=600, top_k=20, paths=100),
+        volume=Volume(combos=600, top_k=20, paths=100, permutations=0),
         seed=5,
         out_dir=str(tmp_path),
     )

@@ -25,12 +25,16 @@ from .case import COMBOS, SPACE, best_of, job_for, leave_candidate, market, with
 
 BARS = market()
 CUT = split(BARS)
-MAY_BE_UNDEFINED = {
+NEEDS_PERMUTATIONS = {
+    *(f"search_null.{name}" for name in ("observed_sharpe", "p_permutation", "p_sign_flip", "null_markets")),
+    *(f"certificate.{name}" for name in ("combined", "adjusted")),
+}
+MAY_BE_UNDEFINED = NEEDS_PERMUTATIONS | {
     "deflated_sharpe.days_needed",
     "walk_forward_rolling.efficiency",
     "walk_forward_anchored.efficiency",
 }
-SEES_THE_SEALED_DAYS = {"data", "holdout", "gates", "concentration"}
+SEES_THE_SEALED_DAYS = {"data", "holdout", "gates", "concentration", "p_holdout"}
 
 
 def run(folder: Path, bars: Bars = BARS, **options: Any) -> Validation:
@@ -55,19 +59,21 @@ def sections(found: Validation) -> dict[str, Section]:
 # what it writes
 
 
-def test_it_reports_and_certifies_nothing(done: tuple[Path, Validation]) -> None:
+def test_without_permutations_it_reports_and_judges_nothing(done: tuple[Path, Validation]) -> None:
     _, found = done
     assert found.verdict == "UNCERTIFIED"
+    assert found.why == "not judged: no permutations were asked for"
     assert found.p_search.value is None
-    assert "no p-value" in found.p_search.reason
-    assert not next(gate for gate in found.gates if gate.figure == "p_holdout").passed
+    assert found.p_search.reason == "no permutations were asked for"
+    assert found.p_holdout.value is not None
+    assert not next(gate for gate in found.gates if gate.figure == "certificate.adjusted").passed
 
 
 def test_every_statistic_prints_its_null_hypothesis_and_every_null_figure_its_reason(
     done: tuple[Path, Validation],
 ) -> None:
     parts = sections(done[1])
-    assert len(parts) == 13
+    assert len(parts) == 15
     for name, part in parts.items():
         assert part.null_hypothesis, name
         for key, figure in part.figures.items():
