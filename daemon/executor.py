@@ -5,6 +5,7 @@ for the hand to say: verify.py looks again.
 """
 
 import contextlib
+import errno
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -20,7 +21,7 @@ from .admission import fits, plus, total
 from .deeds import Answers, Carry, Plan, Refused
 from .endings import Endings
 from .moment import Moment
-from .ports import CannotSpawn
+from .ports import CannotSpawn, Identity, Launch
 from .record_hands import RecordHands
 from .swarm import Swarm
 from .work import JOB, LOCK, job_file, launch_of
@@ -152,12 +153,23 @@ class Executor(Answers):
             swarm.world.files.make_folder(folder)
             if not is_command(job.job):
                 swarm.world.files.replace(folder / JOB, job_file(swarm, job, worker))
-            swarm.started[worker] = swarm.world.processes.spawn(launch_of(swarm, record, job, lane))
+            swarm.started[worker] = self._begin(launch_of(swarm, record, job, lane))
             self._bare[record.lane] = None
         except CannotSpawn as error:
             self._endings.never_began(record, str(error), moment)
         except (OSError, BtswarmError) as error:
             self._endings.never_began(record, f"{folder}: {error}", moment, class_="cannot_write")
+
+    def _begin(self, launch: Launch) -> Identity:
+        """A folder of logs that somebody removed is made again; a program that is not there is refused again."""
+        processes = self._swarm.world.processes
+        try:
+            return processes.spawn(launch)
+        except CannotSpawn as error:
+            if error.errno != errno.ENOENT:
+                raise
+            self._swarm.world.files.make_folder(launch.log.parent)
+            return processes.spawn(launch)
 
     def lay_out(self) -> None:
         """The folder and the lock file of whoever comes next in lanes that were used: making them is what a file system

@@ -42,6 +42,14 @@ def exit_with(job: dict[str, Any], act: dict[str, Any]) -> None:
     leave(job, act["code"], act.get("class", "crash"), act)
 
 
+def tear(job: dict[str, Any], act: dict[str, Any]) -> None:
+    """A study with damage in the middle, and the exit code of one who finds it so."""
+    study = Path(job["study"].removeprefix("journal://"))
+    study.parent.mkdir(parents=True, exist_ok=True)
+    study.write_bytes(b'{"op_code":0,"crc":"00000000"}\n' * 3)
+    leave(job, 74, "storage", act)
+
+
 def work(job: dict[str, Any], act: dict[str, Any]) -> None:
     """Steps for ever; TERM ends it with a checkpoint."""
     step = [0]
@@ -87,7 +95,7 @@ def eat(job: dict[str, Any], act: dict[str, Any]) -> None:
         leave(job, 71, "host_oom", {"message": "out of memory", "steps": 1})
 
 
-ACTS = {"exit": exit_with, "work": work, "silent": silent, "loop": loop, "eat": eat}
+ACTS = {"exit": exit_with, "work": work, "silent": silent, "loop": loop, "eat": eat, "tear": tear}
 
 
 def main() -> None:
