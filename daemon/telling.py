@@ -111,7 +111,7 @@ def _heading(document: Document) -> list[str]:
     desired, counts = document.get("desired") or {}, (document.get("queue") or {}).get("counts", {})
     why = f" ({document['health_why']})" if document.get("health_why") else ""
     plan = document.get("plan") or {}
-    searched = f": {', '.join(plan['symbols'])} x {', '.join(plan['modes'])}" if plan.get("symbols") else ""
+    searched = f": {', '.join(plan['symbols'])} x {', '.join(plan.get('modes') or ())}" if plan.get("symbols") else ""
     lines = [
         f"run          {document.get('run_id') or 'none yet'}, round {document.get('round', 0)}, "
         f"stage {document.get('stage') or '-'}",
