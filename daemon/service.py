@@ -28,6 +28,7 @@ PROGRAM_FOLDERS: Final = (Path("/etc/supervisor/conf.d"), Path("/etc/supervisord
 UNITS: Final = ("btswarm.service", "btswarm-sweep.service", "btswarm.slice")
 PROGRAM: Final = "supervisord.conf"
 UNIT: Final = "btswarm.service"
+LOG: Final = "daemon.log"
 UP_S: Final = 60.0
 DOWN_S: Final = 110.0
 LOOK_S: Final = 0.05
@@ -37,6 +38,14 @@ class NotStarted(BtswarmError):
     """The service manager took the order, and yet no daemon answers."""
 
     code = ExitCode.NO_DAEMON
+
+
+class Refused(BtswarmError):
+    """The daemon ended at once and for good; its words, its code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = ExitCode(code) if code in set(ExitCode) else ExitCode.NO_DAEMON
 
 
 def kind() -> Kind:
@@ -83,18 +92,37 @@ def start(settings: Settings, chosen: Kind) -> str:
             install(settings, chosen)
         _told(["supervisorctl", "start", "btswarm"], fine=("already started",))
     else:
-        detach(str(settings.file) if settings.file else None, settings)
+        _keep(settings)
     _wait(lambda: _answers(root), UP_S, "the daemon was started, but does not answer", chosen, settings)
     return f"started through {chosen}"
 
 
+def _keep(settings: Settings) -> None:
+    """A keeper of our own, until its daemon answers. Raises Refused when that ended for good."""
+    root, log = settings.roots.state, settings.roots.logs / LOG
+    before = log.stat().st_size if log.exists() else 0
+    keeper, _ = _detached(str(settings.file) if settings.file else None, settings)
+    _until(lambda: _answers(root) or keeper.poll() is not None, UP_S)
+    code = keeper.poll()
+    if code and not held(root / KEEPER_LOCK):  # else somebody else's keeper was first, and its daemon is awaited
+        said = log.read_bytes()[before:].decode(errors="replace").splitlines()
+        raise Refused(said[-1].removeprefix("btswarm: ") if said else f"the daemon ended with {code}", code)
+    keeper.returncode = 0  # it outlives us on purpose
+
+
 def detach(config: str | None, settings: Settings | None = None) -> str:
     """A keeper in a session of its own, its output in the logs root."""
+    process, log = _detached(config, settings)
+    process.returncode = 0  # it outlives us on purpose
+    return f"keeper {process.pid}, output in {log}"
+
+
+def _detached(config: str | None, settings: Settings | None) -> "tuple[subprocess.Popen[bytes], Path]":
     if settings is None:
         from ..state.config import load
 
         settings = load(Path(config) if config else None)
-    log = make_folder(settings.roots.logs) / "daemon.log"
+    log = make_folder(settings.roots.logs) / LOG
     argv = [sys.executable, "-P", "-m", "btswarm", "keep", *(["--config", config] if config else [])]
     out = RealDisk().open_append(log)
     try:
@@ -103,8 +131,7 @@ def detach(config: str | None, settings: Settings | None = None) -> str:
         )
     finally:
         os.close(out)
-    process.returncode = 0  # it outlives us on purpose
-    return f"keeper {process.pid}, output in {log}"
+    return process, log
 
 
 def stop(settings: Settings, chosen: Kind) -> str:

@@ -194,3 +194,22 @@ def test_the_files_of_a_service_manager_can_be_had_in_a_folder_of_one_s_own(
     assert cli.main(["install", "--via", way, "--into", str(folder)]) == 0
     assert {path.name for path in folder.iterdir()} == names
     assert not state.exists()
+
+
+def test_a_daemon_that_is_refused_for_good_is_told_of_at_once_in_its_own_words(
+    state: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    state.mkdir(parents=True)
+    (state / "swarm_id").write_text("torn")
+    assert cli.main(["start", "--via", "keep"]) == 74
+    assert b"holds no swarm id" in capfdbinary.readouterr().err
+    assert not held(state / KEEPER_LOCK)
+
+
+def test_two_starts_at_once_end_with_one_daemon(state: Path) -> None:
+    start = [sys.executable, "-P", "-m", "btswarm", "start", "--via", "keep"]
+    both = [subprocess.Popen(start, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [one.wait(60) for one in both] == [0, 0]
+    until(lambda: len(living(state)) == 2, what="both naps are taken, once")
+    assert cli.main(["stop", "--via", "keep"]) == 0
+    assert not living(state)
