@@ -30,7 +30,8 @@ def main(argv: list[str]) -> int:
         return patient
 
     RealDisk.write, RealDisk.sync = waiting(RealDisk.write), waiting(RealDisk.sync)  # type: ignore[method-assign]
-    watchdog.SILENT_S = standing.SILENT_S = QUICK_S  # type: ignore[misc]
+    for module in (watchdog, standing):
+        vars(module)["SILENT_S"] = QUICK_S
     return healing_daemon.main(argv)
 
 

@@ -1,4 +1,4 @@
-"""A disk that does not answer: the cycle goes on, nothing is started, stops are allowed, and it ends when it answers."""
+"""A disk that does not answer: the cycle goes on, nothing is started, stops are carried out, and the incident ends."""
 
 import os
 import signal
