@@ -1,18 +1,20 @@
 """Who keeps the daemon running on this host: systemd, else supervisord, else a keeper of our own."""
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
 from ..state.config import Settings
 from ..state.control_client import NoDaemon, ask
 from ..state.disk import RealDisk
-from ..state.errors import BtswarmError, CannotWrite, ExitCode, NoPermission
+from ..state.errors import BadConfig, BtswarmError, CannotWrite, ExitCode, NoPermission
 from ..state.files import make_folder, write_atomic
 from .keeper import LOCK as KEEPER_LOCK
 from .lock import LOCK_NAME, holder_pid, told, who
@@ -55,9 +57,13 @@ def kind() -> Kind:
     return "supervisord" if _supervised() else "keep"
 
 
-def install(settings: Settings, chosen: Kind, into: Path | None = None) -> list[Path]:
-    """Write what the service manager needs and tell it; the files. With `into` they are only written, there."""
-    filling = Filling.of(settings)
+def install(settings: Settings, chosen: Kind, into: Path | None = None, user: str = "") -> list[Path]:
+    """Write what the service manager needs and tell it; the files. With `into` they are only written, there.
+
+    `user`: whom the daemon shall run as; the roots become theirs. Raises BadConfig for nobody on this host.
+    """
+    owner = _account(user) if user else None
+    filling = replace(Filling.of(settings), user=user)
     if chosen == "keep":
         return []
     if into is not None:
@@ -65,6 +71,8 @@ def install(settings: Settings, chosen: Kind, into: Path | None = None) -> list[
     folder = into or (UNIT_FOLDER if chosen == "systemd" else _program_folder())
     for root in filling.folders if into is None else ():
         make_folder(root)
+        if owner:
+            os.chown(root, owner.pw_uid, owner.pw_gid)
     names = UNITS if chosen == "systemd" else (PROGRAM,)
     written = []
     for name in names:
@@ -76,6 +84,13 @@ def install(settings: Settings, chosen: Kind, into: Path | None = None) -> list[
         for order in (["systemctl", "daemon-reload"],) if chosen == "systemd" else (["supervisorctl", "update"],):
             _told(order)
     return written
+
+
+def _account(user: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(user)
+    except KeyError as error:
+        raise BadConfig(f"there is no user {user!r} on this host", fix="make the account first") from error
 
 
 def start(settings: Settings, chosen: Kind) -> str:

@@ -19,7 +19,8 @@ KEPT: Final = (*VARIABLES.values(), VENV_VARIABLE, "SWARM_ENABLED")
 
 @dataclass(frozen=True)
 class Filling:
-    """`folders`: what the daemon writes; they must exist before systemd makes everything else read-only."""
+    """`folders`: what the daemon writes; they must exist before systemd makes everything else read-only. `user`: whom
+    it runs as, empty for whoever the manager runs as."""
 
     python: str
     config: Path | None
@@ -27,6 +28,7 @@ class Filling:
     logs: Path
     folders: tuple[Path, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
 
     @classmethod
     def of(cls, settings: Settings, environ: Mapping[str, str] | None = None) -> "Filling":
@@ -55,6 +57,7 @@ def fill(name: str, filling: Filling, manager: str) -> str:
         "LOGS": _plain(filling.logs, manager),
         "ROOTS": " ".join(quote(str(folder)) for folder in filling.folders),
         "ENVIRONMENT": kept,
+        "USER": f"{'User' if manager == 'systemd' else 'user'}={filling.user}" if filling.user else "",
     }
     text = (TEMPLATES / name).read_text(encoding="utf-8")
     return re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], text)

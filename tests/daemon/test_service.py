@@ -213,3 +213,15 @@ def test_two_starts_at_once_end_with_one_daemon(state: Path) -> None:
     until(lambda: len(living(state)) == 2, what="both naps are taken, once")
     assert cli.main(["stop", "--via", "keep"]) == 0
     assert not living(state)
+
+
+def test_a_user_there_is_not_gets_no_service(
+    state: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    into = ["--into", str(tmp_path / "new"), "--via", "systemd"]
+    assert cli.main(["install", "--user", "no-such-user", *into]) == 64
+    assert b"no-such-user" in capfdbinary.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert cli.main(["install", "--user", "nobody", *into]) == 0
+    assert "User=nobody" in (tmp_path / "new" / "btswarm.service").read_text()
+    assert not state.exists()

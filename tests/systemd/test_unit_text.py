@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def settings(path: Path) -> list[str]:
 
 def test_the_service_says_what_keeps_workers_alive(units: Path) -> None:
     assert set(settings(units / "btswarm.service")) >= REQUIRED
+
+
+def test_daemon_and_sweep_run_as_the_user_that_was_named(tmp_path: Path) -> None:
+    whom = replace(filling(tmp_path), user="quant")
+    for name in UNITS[:2]:
+        assert "User=quant" in fill(name, whom, "systemd").splitlines()
+        assert "User=" not in fill(name, filling(tmp_path), "systemd")
+    assert "user=quant" in fill("supervisord.conf", whom, "supervisord").splitlines()
 
 
 @pytest.mark.parametrize("name", UNITS)
