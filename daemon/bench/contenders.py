@@ -20,8 +20,9 @@ import orjson
 from ...state.disk import RealDisk
 from ...state.files import make_folder, write_atomic
 from ...state.paths import VARIABLES
+from ..sweep import swarm_id
 from . import outside
-from .board import Board
+from .board import LIMIT_S, Board, NotBack
 
 CONFIG: Final = """\
 roots = {{ root = "{root}" }}
@@ -67,6 +68,14 @@ class Contender:
         assert self.process is not None
         return self.process.pid
 
+    def up(self, board: Board, limit_s: float = LIMIT_S) -> list[int]:
+        """The pids of all its workers, once they run. Raises NotBack with the last that it said."""
+        try:
+            return board.wait(self.copies, limit_s)[0]
+        except NotBack as error:
+            said = (self.folder / "output.log").read_text(errors="replace").strip().splitlines()
+            raise NotBack(error.message, fix=f"{self.name} said last: {said[-1] if said else 'nothing'}") from error
+
     def kill(self) -> None:
         """The supervisor itself, at once."""
         assert self.process is not None
@@ -104,7 +113,8 @@ class Ours(Contender):
 
     @property
     def swarm_id(self) -> str:
-        return (self.state / "swarm_id").read_text().strip()
+        """Empty as long as it has none."""
+        return swarm_id(self.state) or ""
 
     def command(self) -> list[str]:
         return [sys.executable, "-P", "-m", "btswarm", "daemon", "--config", str(self.config)]
@@ -114,7 +124,7 @@ class Ours(Contender):
         assert self.process is not None
         if self.process.poll() is None:
             self.kill()
-        while left := [pid for pid, _ in outside.carriers(self.swarm_id)]:
+        while self.swarm_id and (left := [pid for pid, _ in outside.carriers(self.swarm_id)]):
             outside.kill(left)
 
 
@@ -216,7 +226,7 @@ def running(contender: Contender, board: Board) -> Iterator[list[int]]:
     """The pids of all its workers, once they run and it has come to rest."""
     contender.start()
     try:
-        pids, _ = board.wait(contender.copies)
+        pids = contender.up(board)
         time.sleep(SETTLE_S)
         yield pids
     finally:

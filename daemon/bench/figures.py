@@ -30,11 +30,6 @@ def ratios(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     return {name: ratio(ours[f"{name}_ms"], theirs[f"{name}_ms"]) for name in ("median", "p99")}
 
 
-def verdict(name: str, value: float | None, most: float) -> dict[str, Any]:
-    """A figure beside its target."""
-    return {"figure": name, "value": value, "at_most": most, "met": value is not None and value <= most}
-
-
 class Weather:
     """What else the machine did while something was measured."""
 
