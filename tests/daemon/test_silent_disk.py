@@ -56,6 +56,22 @@ def test_nothing_starts_while_the_disk_is_silent_and_all_is_well_once_it_answers
     assert log == list(range(log[0], log[0] + len(log)))
 
 
+def test_a_probe_that_hangs_in_a_disk_is_told_started_again_and_well_once_the_disk_answers(swarm: Hanging) -> None:
+    swarm.up()
+    mute = swarm.root / "mute"
+    mute.touch()
+    silent = swarm.event("probe.silent", lambda one: one["subject"] == "host")
+    assert silent["data"]["state"] == "silent"
+    swarm.event("probe.silent", lambda one: one["data"]["restarts"] == 1)
+    cycle = swarm.query()["cycle"]
+    until(lambda: swarm.query()["cycle"] > cycle + 2, what="cycles that go on")
+    mute.unlink()
+    swarm.event("probe.restored")
+    begun = swarm.incidents("probe", "host")[0]["seq"]
+    swarm.event("incident.closed", lambda one: one["data"]["incident"] == f"i{begun}")
+    until(lambda: swarm.query()["health"] == "ok", what="health")
+
+
 def test_a_stop_is_carried_out_while_the_disk_is_silent(swarm: Hanging) -> None:
     swarm.up()
     swarm.mark.touch()
