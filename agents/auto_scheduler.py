@@ -22,7 +22,7 @@ from ..state.models.records import ClaimsRecord, JobSpec
 from .api import Agent, Proposals, Voice
 from .detectors.idle import free_lanes
 from .detectors.placement import closed, share, startables
-from .detectors.rounds import Chain, blocked, chains, jobs_of, open_jobs, spent
+from .detectors.rounds import Chain, blocked, chains, jobs_of, next_round, open_jobs, spent
 
 ASK: Final = Voice("auto_scheduler")
 COOLDOWN_S: Final = 5.0
@@ -74,7 +74,7 @@ def _rounds(
     swarm = observation.swarm
     plan = swarm.desired.plan_sha256
     if there and (not swarm.round or (memory.plan and plan != memory.plan)):
-        return _start(observation, there), Memory(plan, swarm.round + 1)
+        return _start(observation, there), Memory(plan, next_round(observation))
     memory = memory if memory.plan else Memory(plan, memory.first)
     jobs = jobs_of(observation, swarm.round)
     if not jobs and there:
@@ -97,8 +97,8 @@ def _cooldown_s(jobs: Iterable[JobView]) -> float:
 
 
 def _start(observation: Observation, wanted: Sequence[Chain]) -> list[Proposal]:
-    number = observation.swarm.round + 1
-    why = "the plan was launched" if number == 1 else f"round {number - 1} is over"
+    number, last = next_round(observation), observation.swarm.round
+    why = f"round {last} is over" if last else "the plan was launched"
     start = ASK.asks(StartRound(number), why, "swarm.round", subject=SWARM)
     return [start, _enqueue(observation, number, wanted)]
 

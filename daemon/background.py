@@ -5,10 +5,12 @@ One thread of its own, asked at ticks. What it found last is always at hand.
 
 import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Protocol
 
 from ..state.models.facts import ArtifactsView
 from ..state.paths import Roots
+from ..state.results import round_numbers
 from ..state.searches import Searches
 from .housekeeping import WORKERS, Keep, Swept, sweep
 from .plan_shelf import PlanShelf
@@ -61,7 +63,7 @@ class Background:
         self._lock = threading.Lock()
         self._wanted = threading.Event()
         self._errand: Errand | None = None
-        self._findings = Findings()
+        self._findings = Findings(artifacts=ArtifactsView(newest=_newest_round(roots.results)))
         self._swept = Swept()
         self._thread = threading.Thread(target=self._work, name="btswarm-background", daemon=True)
 
@@ -83,7 +85,7 @@ class Background:
         """The newest; `changed` is told once."""
         with self._lock:
             found = self._findings
-            self._findings = replace(found, artifacts=ArtifactsView(found.artifacts.counts))
+            self._findings = replace(found, artifacts=replace(found.artifacts, changed=()))
         return found
 
     def swept(self) -> Swept:
@@ -115,10 +117,18 @@ class Background:
             swept.faults += self._plans.tidy(errand.plan)
         with self._lock:
             changed = (*self._findings.artifacts.changed, *found.artifacts.changed)
-            view = ArtifactsView(found.artifacts.counts, changed)
+            view = replace(found.artifacts, changed=changed)
             views = self._searches.views(errand.now)
             self._findings = replace(found, artifacts=view, searches=views, faults=faults, mono=errand.mono)
             self._swept = _together(self._swept, swept)
+
+
+def _newest_round(results: Path) -> int:
+    """Known from the first cycle on, so that no round is begun over another's results."""
+    try:
+        return max(round_numbers(results), default=0)
+    except OSError:
+        return 0
 
 
 def _together(one: Swept, other: Swept) -> Swept:

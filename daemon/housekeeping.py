@@ -101,8 +101,8 @@ def _is_old(name: str, keep: Keep) -> bool:
 def _old_rounds(results: Path, keep: Keep, swept: Swept) -> None:
     """The swarm's own folders of older rounds: those of `btswarm run` are that command's."""
     try:
-        ours = [one for one in round_numbers(results) if any(_own(results, one))]
-        old = set(ours[: -keep.rounds]) - keep.busy - keep.certified - published_rounds(results)
+        ours = sorted(_written(results), key=lambda one: (one[1], one[0]))
+        old = {number for number, _ in ours[: -keep.rounds]} - keep.busy - keep.certified - published_rounds(results)
     except OSError as error:
         swept.faults.append(f"{results}: {error.strerror}")
         return
@@ -114,7 +114,16 @@ def _old_rounds(results: Path, keep: Keep, swept: Swept) -> None:
         swept.rounds.append(number)
 
 
-def _own(results: Path, number: int) -> Iterable[Path]:
+def _written(results: Path) -> Iterable[tuple[int, int]]:
+    """Rounds of ours with when something was last put into one of their folders (ns). Numbers tell no age: they begin
+    anew with a new state folder."""
+    for number in round_numbers(results):
+        if own := _own(results, number):
+            places = (place for root in own for place in (root, *root.glob("*/*")))
+            yield number, max(place.stat().st_mtime_ns for place in places)
+
+
+def _own(results: Path, number: int) -> list[Path]:
     folder = results / ROUNDS / str(number)
     return [one for one in folder.iterdir() if one.is_dir() and (one.name == MAIN or one.name.startswith(FILL))]
 

@@ -105,7 +105,7 @@ class Observer:
             woken_by=moment.woken_by,
             commands=commands,
             swarm=SwarmView(swarm.swarm_id, swarm.epoch, swarm.config, control.desired, queue.run, queue.round,
-                            swarm.build, control.started),
+                            swarm.build, control.started, queue.first),
             host=self._host(moment),
             gpus=swarm.world.gpu.readings(),
             lanes=fleet.lanes,

@@ -30,6 +30,11 @@ def jobs_of(observation: Observation, number: int) -> list[JobView]:
     return [job for name, job in observation.jobs.items() if name.startswith(prefix)]
 
 
+def next_round(observation: Observation) -> int:
+    """The first of all begins after those that another swarm, or a run in the foreground, left in the results."""
+    return (observation.swarm.round or observation.artifacts.newest) + 1
+
+
 def chain_of(job: JobView) -> Chain:
     return Chain(job.spec.symbol, job.spec.mode)
 

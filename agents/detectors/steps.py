@@ -12,7 +12,7 @@ from ...state.models.names import SWARM
 from ...state.models.records import Hold, NextStep
 from .idle import free_lanes
 from .placement import closed, placements, startables, tight
-from .rounds import blocked, chains, jobs_of, open_jobs, spent
+from .rounds import blocked, chains, jobs_of, next_round, open_jobs, spent
 
 MAINTAIN: Final = "maintain_polling_and_keep_workers_saturated"
 REPAIR: Final = "ensure_swarm_watchdogs"
@@ -164,10 +164,10 @@ def _rounds(observation: Observation) -> Iterator[NextStep]:
     elif set(plan) <= blocked(observation):
         needs = ("release the jobs that are held",)
         yield NextStep("start_round", "start_round", SWARM, "every symbol and mode is held", False, needs, "")
-    elif not (limit := swarm.config.plan.rounds) or swarm.round < limit:
+    elif not (limit := swarm.config.plan.rounds) or swarm.round - max(1, swarm.first) + 1 < limit:
         jobs = jobs_of(observation, swarm.round)
         why = f"round {swarm.round} is over" if jobs else "the plan was launched"
-        outcome = f"round {swarm.round + 1} runs with fresh seeds"
+        outcome = f"round {next_round(observation)} runs with fresh seeds"
         yield NextStep("start_round", "start_round", SWARM, why, True, (), outcome)
     else:
         why = f"the plan's {limit} rounds are done"

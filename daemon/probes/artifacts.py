@@ -107,7 +107,9 @@ class Shelf:
         self._judge(faults)
         counts = Counter(KINDS[path.name] for path in now)
         return Findings(
-            artifacts=ArtifactsView(dict(sorted(counts.items())), tuple(changed[:CHANGES_TOLD])),
+            artifacts=ArtifactsView(
+                dict(sorted(counts.items())), tuple(changed[:CHANGES_TOLD]), max(numbers, default=0)
+            ),
             leaderboard=self._best(),
             certified=frozenset(one.view.round for one in self._leaders.values()
                                 if one.view and one.view.verdict == VERDICTS[0]),

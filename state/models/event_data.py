@@ -176,8 +176,8 @@ class RoundStarted(TypedDict):
 
 class RoundFinished(TypedDict):
     """round.finished: told once, when nothing of the round can go on by itself. `jobs`: main ones by state; `counts`
-    and `outcomes`: symbols and modes by what came of them (`validated closed held dropped`), their names cut where there are
-    many; `verdicts`: of the validated ones, as far as they were read."""
+    and `outcomes`: symbols and modes by what came of them (`validated closed held dropped`), their names cut where
+    there are many; `verdicts`: of the validated ones, as far as they were read."""
 
     round: int
     jobs: dict[str, int]

@@ -59,7 +59,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class SwarmView:
-    """`run` is empty before the first plan. `epoch`: outside it a pid means nothing. `build`: code and versions."""
+    """`run` is empty before the first plan; `first`: the run's first round. `epoch`: outside it a pid means nothing.
+    `build`: code and versions."""
 
     swarm_id: str
     epoch: str
@@ -69,6 +70,7 @@ class SwarmView:
     round: int = 0
     build: str = ""
     since: float = 0.0
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +211,12 @@ class FileView:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactsView:
-    """`counts` by kind (`phase0`, `trials`, `validation`...); `changed`: paths new since the last cycle."""
+    """`counts` by kind (`phase0`, `trials`, `validation`...); `changed`: paths new since the last cycle; `newest`: the
+    highest number of a round that lies there, whoever made it."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)

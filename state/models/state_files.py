@@ -72,7 +72,7 @@ class Control:
 @dataclass(frozen=True, slots=True)
 class Queue:
     """`work_queue.json`. `next_steps` and `run_gates` are worked out anew at every tick. `finished`: the newest round
-    whose end was told."""
+    whose end was told; `first`: the run's first one."""
 
     __pydantic_config__ = STRICT
 
@@ -83,6 +83,7 @@ class Queue:
     next_steps: tuple[NextStep, ...] = ()
     run_gates: tuple[RunGate, ...] = ()
     finished: int = 0
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class QueueEdit(Edit):
         self.next_steps = queue.next_steps
         self.run_gates = queue.run_gates
         self.finished = queue.finished
+        self.first = queue.first
 
     def frozen(self) -> Queue:
         return Queue(
@@ -36,6 +37,7 @@ class QueueEdit(Edit):
             self.next_steps,
             self.run_gates,
             self.finished,
+            self.first,
         )
 
 
@@ -156,6 +158,8 @@ def _hold_released(edit: QueueEdit, event: Event) -> None:
 
 def _round_started(edit: QueueEdit, event: Event) -> None:
     data = event.data
+    if data["run"] != edit.run or not edit.first:
+        edit.set("first", data["round"])
     edit.set("run", data["run"])
     edit.set("round", data["round"])
     edit.set("plan_sha256", data["plan_sha256"])

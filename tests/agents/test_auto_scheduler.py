@@ -8,7 +8,7 @@ import pytest
 
 from btswarm.agents.auto_scheduler import COOLDOWN_S, FRUITLESS_COOLDOWN_S, Memory
 from btswarm.state.models.actions import EnqueueJobs, SpawnWorker, StartRound
-from btswarm.state.models.facts import JobView, Observation, SearchView
+from btswarm.state.models.facts import ArtifactsView, JobView, Observation, SearchView
 from btswarm.state.models.names import parse_job
 from btswarm.state.models.records import Hold
 
@@ -121,6 +121,13 @@ def test_what_waits_for_a_person_neither_holds_a_round_open_nor_is_begun_again()
 
 def test_a_round_whose_jobs_were_lost_gets_them_again() -> None:
     assert [type(one) for one in actions(ME, observation())] == [EnqueueJobs]
+
+
+def test_the_first_round_of_all_writes_over_nobody_s_results() -> None:
+    seen = observation(swarm={"round": 0, "run": ""}, artifacts=ArtifactsView(newest=12))
+    asked, memory = propose(ME, seen)
+    assert asked[0].action == StartRound(13)
+    assert memory.first == 13
 
 
 def test_what_is_spent_is_searched_no_more() -> None:

@@ -110,6 +110,11 @@ def test_between_rounds_it_says_what_comes() -> None:
     assert (idle.action, idle.actionable) == ("idle_on_command_jobs", False)
     last = config(plan={"symbols": ["SOLUSDT"], "modes": ["balanced"], "data_path": "/c", "rounds": 1})
     assert [one.actionable for one in steps(observation(jobs=over, config=last))] == [False]
+    two = config(plan={"symbols": ["SOLUSDT"], "modes": ["balanced"], "data_path": "/c", "rounds": 2})
+    later = [job("r9/SOLUSDT/balanced/report", "done")]
+    first, second = ({"round": 9, "first": first} for first in (9, 8))
+    assert [one.actionable for one in steps(observation(jobs=later, config=two, swarm=first))] == [True]
+    assert [one.actionable for one in steps(observation(jobs=later, config=two, swarm=second))] == [False]
 
 
 def test_conditions_have_the_names_that_scripts_look_for() -> None:

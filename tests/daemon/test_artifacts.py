@@ -151,6 +151,11 @@ def test_the_caretaker_tells_what_changed_once_and_what_it_threw_away_once(tmp_p
     assert not caretaker.swept()
 
 
+def test_the_newest_round_on_the_disk_is_known_before_anybody_looked(tmp_path: Path) -> None:
+    put(tmp_path, 12, "round.json", {}, lane="fg")
+    assert Background(roots(tmp_path), PlanShelf(tmp_path)).findings().artifacts.newest == 12
+
+
 def test_a_ledger_that_cannot_be_believed_is_a_fault_of_the_findings(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "search_ledger.jsonl").write_text("{}\n")

@@ -123,6 +123,16 @@ def test_the_newest_rounds_are_kept_and_older_ones_go(host: Host) -> None:
     assert host.rounds() == [3, 4]
 
 
+def test_a_round_is_as_old_as_what_was_last_put_into_it(host: Host) -> None:
+    for number in (1, 2, 3):
+        host.round(number)
+    folder = host.results / ROUNDS / "1" / MAIN / "SOLUSDT" / "balanced"
+    later = folder.stat().st_mtime_ns + 10**12
+    os.utime(folder, ns=(later, later))
+    host.sweep()
+    assert host.rounds() == [1, 3]
+
+
 def test_a_published_round_is_never_removed(host: Host) -> None:
     folder = host.round(1)
     for number in (2, 3, 4):

@@ -85,7 +85,7 @@ def test_gates_results_and_spent_hold_outs_are_told() -> None:
     assert "S0USDT balanced UNCERTIFIED: Sharpe in training 1.50, deflated probability 0.40 (round 0)" in text
     assert "and 2 more" in text
     assert "SOLUSDT/balanced: no look at its hold-out until that begins on 2027-02-01" in text
-    assert document(seen)["artifacts"] == {"counts": {"phase0": 2}, "changed": ["/a"]}
+    assert document(seen)["artifacts"] == {"counts": {"phase0": 2}, "changed": ["/a"], "newest": 0}
 
 
 def test_the_age_of_every_file_is_told_and_what_is_wrong_with_it() -> None:
