@@ -142,8 +142,9 @@ def test_a_drained_swarm_goes_on_at_the_next_start(make: Make) -> None:
 
 
 def test_a_worker_deaf_to_term_and_int_is_killed_rung_by_rung(make: Make) -> None:
-    daemon = make(["sh", "-c", "trap '' TERM INT; while :; do sleep 0.05; done"], 1).start()
-    until(lambda: daemon.running(), what="the worker")
+    deaf = "trap '' TERM INT; : > $BTSWARM_WORKER_DIR/deaf; while :; do sleep 0.05; done"
+    daemon = make(["sh", "-c", deaf], 1).start()
+    until(lambda: daemon.running() and list(daemon.state.glob("workers/*/deaf")), what="the deaf worker")
     assert daemon.ask(signal.SIGTERM) == 0
     rungs = [one["data"]["rung"] for one in daemon.events("worker.stopping")]
     assert rungs == [1, 2, 3]
