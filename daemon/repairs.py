@@ -57,9 +57,11 @@ class Repairs(Answers):
             self._over(order, {"valid": True, "age_s": view.age_s}, name)
 
     def _release_ballast(self, order: Order) -> None:
-        swarm = self._swarm
+        swarm, size_mb = self._swarm, self._size_mb()
         swarm.world.files.remove_tree(self._ballast())
         swarm.world.host.refresh()
+        data = {"why": order.reason, "action": order.kind, "released_mb": size_mb}
+        swarm.journal.tell(Draft("disk.full", "state", data, agent=order.agent))
         due = swarm.journal.stamp().ts + ROOM_WITHIN_S
         for incident in list(incidents.about(swarm.journal, "state")):
             if incident.class_ == "disk_full":  # over once there is seen to be room
