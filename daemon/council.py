@@ -4,10 +4,11 @@ An agent that fails costs its own proposals of this cycle and nothing else; one 
 with an incident. When consensus or the orchestrator fail, the plain rules here keep the swarm repairing itself.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..state.models.actions import MAX_PROPOSALS, NOTES, RULES, Decision, Order, Proposal, Refusal, may_propose
+from ..state.models.actions import KINDS, MAX_PROPOSALS, NOTES, RULES, Decision, Order, Proposal, Refusal, may_propose
 from ..state.models.events import Draft, Kind
 from ..state.models.facts import Observation
 from ..state.models.records import Hold
@@ -107,10 +108,10 @@ class Council:
         return slowest
 
     def _hear(self, agent: Proposer, observation: Observation) -> list[Proposal]:
-        asked = self._call(agent, observation, lambda memory: agent.propose(observation, memory))
-        heard = list(asked or ())
+        asked = self._call(agent, observation, lambda memory: _proposals(agent.propose(observation, memory)))
+        heard = asked or []
         if len(heard) > MAX_PROPOSALS:
-            self._refuse(agent.name, "swarm", f"{len(heard)} proposals in one cycle, {MAX_PROPOSALS} are heard")
+            self._refuse(agent.name, "swarm", f"more than {MAX_PROPOSALS} proposals in one cycle")
         return [one for one in heard[:MAX_PROPOSALS] if self._allowed(agent, one)]
 
     def _allowed(self, agent: Proposer, proposal: Proposal) -> bool:
@@ -128,7 +129,7 @@ class Council:
             return None
         limits = observation.swarm.config.cycle
         memory = self.memories[agent.name]
-        metered = self._meter.call(agent.name, limits.agent_hard_s, lambda: run(memory))
+        metered = self._meter.call(agent.name, limits.agent_hard_s, lambda: _sound(agent, memory, run(memory)))
         if metered.elapsed_ms > self._slowest[1]:
             self._slowest = (agent.name, metered.elapsed_ms)
         self.runs[agent.name] = self.runs.get(agent.name, 0) + 1
@@ -172,6 +173,26 @@ class Council:
 def _aside(observation: Observation, agent: str) -> bool:
     record = observation.agents.get(agent)
     return bool(record and record.quarantine and not record.quarantine.over(observation.now))
+
+
+def _sound(agent: Agent, old: Any, answer: Any) -> tuple[Any, Any]:
+    """An answer and a memory that can be kept. Raises what is wrong, inside the agent's own call."""
+    said, memory = answer
+    if type(memory) is not type(old):
+        raise TypeError(f"a memory of type {type(memory).__name__}, not {type(old).__name__}")
+    if memory is not old:
+        agent.dump(memory)
+    return said, memory
+
+
+def _proposals(answer: Any) -> tuple[list[Proposal], Any]:
+    """What an agent asks for, as a list, and one more than is heard if there are more."""
+    said, memory = answer
+    heard = list(itertools.islice(said, MAX_PROPOSALS + 1))
+    for one in heard:
+        if not isinstance(one, Proposal) or type(one.action) not in KINDS:
+            raise TypeError(f"{type(one).__name__} is no proposal of a known action")
+    return heard, memory
 
 
 def plain_decision(proposals: Sequence[Proposal]) -> Decision:

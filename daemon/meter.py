@@ -99,7 +99,7 @@ class AlarmMeter(AbstractContextManager["AlarmMeter"]):
         except Overran:
             value, error, overran = None, f"interrupted after {limit_s:g} s", True
             signal.setitimer(signal.ITIMER_REAL, 0)
-        except Exception as raised:  # noqa: BLE001  the one boundary around an agent
+        except (Exception, SystemExit) as raised:  # noqa: BLE001  the one boundary around an agent
             error = f"{type(raised).__name__}: {raised}"
         if self._box:
             self._box.leave()

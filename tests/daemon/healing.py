@@ -67,9 +67,14 @@ class Healing(Daemon):
 
     def wait(self, condition: Callable[[], T], what: str) -> T:
         """As `until`; when it never happens, with what the log said last."""
-        gone = self.process is not None and self.process.poll() is not None
+
+        def look() -> T:
+            value = condition()
+            assert value or (self.process and self.process.poll() is None), f"the daemon is gone: {what}"
+            return value
+
         try:
-            return until(condition, what=what, limit_s=0.5 if gone else 40)
+            return until(look, what=what, limit_s=40)
         except AssertionError as error:
             told = [f"{one['seq']} {one['kind']} {one['subject']} {one['data']}" for one in self.events()[-25:]]
             said = self.said.read_text().splitlines()[-25:]
