@@ -39,13 +39,11 @@ def server(socket: str | None = None) -> "libtmux.Server":
 
 def build(tmux: "libtmux.Server", name: str, config: str | None) -> bool:
     """The session `name` with its windows; False when it stands already."""
-    from libtmux.constants import PaneDirection
-
     if tmux.has_session(name):
         return False
     session = tmux.new_session(session_name=name, window_name=PROGRESS, window_command=told("top", config), x=200, y=50)
     events = told("events", config, "-f")
-    session.active_window.split(shell=events, size="40%", direction=PaneDirection.Below)
+    session.active_window.cmd("split-window", "-v", "-l", "40%", events)
     logs = told("monitors", config, "--logs")
     for window, command in ((CPU, cpu_command(config)), (GPU, gpu_command()), (LOGS, logs)):
         session.new_window(window_name=window, window_shell=command, attach=False)
