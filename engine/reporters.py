@@ -95,6 +95,7 @@ class ProgressFile:
         self.meter = Meter(clock)
         self.steps = 0
         self._path, self._worker = path, worker
+        self.peak_gpu_mb = 0
         self._facts: dict[str, Any] = {}
         self._written = float("-inf")
 
@@ -110,6 +111,7 @@ class ProgressFile:
 
     def fact(self, **facts: object) -> None:
         self._facts.update((name, value) for name, value in facts.items() if name in FACTS)
+        self.peak_gpu_mb = max(self.peak_gpu_mb, self._facts.get("gpu_mem_mb", 0))
 
     def line(self, text: str) -> None:
         pass

@@ -60,7 +60,9 @@ class Worker:
             raise
         _publish(job, "report")
 
-    def leave(self, code: int, failure: FailureClass, message: str = "", fix: str = "") -> int:
+    def leave(
+        self, code: int, failure: FailureClass, message: str = "", fix: str = "", batch: int | None = None
+    ) -> int:
         """Write `exit.json` and return the code. A disk that refuses does not change how it ended."""
         progress = self.progress
         last = Exit(
@@ -73,6 +75,8 @@ class Worker:
             checkpoint=progress.meter.checkpoint if progress else None,
             artifacts=[str(path) for path in self.artifacts],
             peak_mem_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            peak_gpu_mb=progress.peak_gpu_mb if progress else 0,
+            batch=batch,
         )
         with contextlib.suppress(BtswarmError):
             write_atomic(self.folder / EXIT, orjson.dumps(last.model_dump(by_alias=True)))
@@ -105,7 +109,7 @@ def main(argv: list[str]) -> int:
     except GateFailed as error:
         return worker.leave(ExitCode.OK, error.failure, error.message, error.fix)  # the artifact is there: it was done
     except BtswarmError as error:
-        return worker.leave(error.code, error.failure, error.message, error.fix)
+        return worker.leave(error.code, error.failure, error.message, error.fix, getattr(error, "batch", None))
     except MemoryError:
         return worker.leave(ExitCode.HOST_OOM, FailureClass.HOST_OOM, "out of memory", "use a smaller volume")
     except OSError as error:

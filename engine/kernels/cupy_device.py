@@ -5,7 +5,6 @@ The kernels are compiled by NVRTC for the device at hand; CuPy keeps them in CUP
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import cupy
@@ -17,10 +16,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ...state.driver import EXTRAS
 from ...state.errors import BtswarmError, GpuUnavailable
-from .device import Buffer, CudaContextDead, CudaOutOfMemory, Shape
+from .device import OPTIONS, SOURCE, Buffer, CudaContextDead, CudaOutOfMemory, Shape
 
-SOURCE = Path(__file__).with_name("screen.cu")
-OPTIONS = ("-std=c++17", "-fmad=false")  # contraction would change the last bits of decisions
 OUT_OF_MEMORY = 2
 GONE = {
     35: "the driver is too old for this CuPy",

@@ -1,10 +1,14 @@
 """What the screen asks of a GPU: memory, copies, launches. CuPy answers (cupy_device.py); in tests a host shim does."""
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import DTypeLike, NDArray
 
 from ...state.errors import BtswarmError, ExitCode, FailureClass
+
+SOURCE = Path(__file__).with_name("screen.cu")
+OPTIONS = ("-std=c++17", "-fmad=false")  # contraction would change the last bits of decisions
 
 Buffer = Any
 """An array on the device, of which only the device knows more."""

@@ -5,7 +5,7 @@ Notation: K combos, S segments of days. A combo's figures depend neither on the 
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,10 +93,6 @@ class _Run:
     costs: Costs
     leverage: float
     edges: Ints
-    on_device: Buffer = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "on_device", self.market.device.put(self.edges.astype(np.int32)))
 
     @property
     def segments(self) -> int:
@@ -117,7 +113,7 @@ class _Run:
             device.put(combos),
             np.int32(count),
             *(np.float64(value) for value in (costs.fee, costs.slippage, costs.funding, self.leverage)),
-            self.on_device,
+            device.put(self.edges.astype(np.int32)),
             np.int32(self.segments),
             values,
             trades,
