@@ -121,6 +121,8 @@ def test_a_folder_that_is_no_environment_is_refused_and_left_alone(host: Host) -
     assert (host.venv / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("script", ["scripts/environment", "scripts/backtest-optimize", "scripts/test", "scripts/soak", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", ["scripts/environment", "scripts/backtest-optimize", "scripts/test", "scripts/soak", ".ci/run"]
+)
 def test_each_script_is_valid_bash(script: str) -> None:
     subprocess.run(["bash", "-n", CHECKOUT / script], check=True)
