@@ -11,6 +11,7 @@ import pytest
 
 from btswarm.state.control_client import ask
 
+from . import census
 from .living import Daemon, chain, environment
 from .waiting import until
 
@@ -59,6 +60,14 @@ class Healing(Daemon):
         with self.said.open("ab") as said:
             self.process = subprocess.Popen([*self.prefix, *argv], env={**environment(), **self.variables}, stderr=said)
         return self
+
+    def end(self) -> None:
+        """As always; its state may lie where only the living daemon sees it."""
+        path = self.state / "swarm_id"
+        swarm_id = path.read_text().strip() if path.exists() else ""
+        super().end()
+        if swarm_id:
+            census.kill_all(swarm_id)
 
     def query(self) -> dict[str, Any]:
         """What `btswarm query --json` prints."""
