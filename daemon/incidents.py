@@ -32,7 +32,7 @@ def detect(
     data: dict[str, Any] = {"class": class_, "why": why, "evidence": list(evidence), "due": due}
     event = journal.record(Draft("incident.detected", subject, data, cause, agent, severity=severity))
     name = incident_name(event.seq)
-    _step(journal, "incident.classified", find(journal, name), event.seq, why=policy or why, due=due)
+    _step(journal, "incident.classified", find(journal, name), event.seq, policy=policy, why=why, due=due)
     return name
 
 
@@ -83,5 +83,7 @@ def escalate(journal: Journal, name: str, why: str, *, needs: str = "", closes: 
 
 
 def _step(journal: Journal, kind: Kind, known: IncidentRecord, cause: int | None, **data: Any) -> Event:
-    draft = Draft(kind, known.subject, {"incident": known.incident, **data}, known.seq if cause is None else cause)
-    return journal.record(draft)
+    """`policy` among the data is told as the event's outcome."""
+    before = known.seq if cause is None else cause
+    outcome = str(data.pop("policy", ""))
+    return journal.record(Draft(kind, known.subject, {"incident": known.incident, **data}, before, outcome=outcome))

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from ..state.errors import BtswarmError
+from ..state.errors import BtswarmError, FailureClass
 from ..state.models.actions import Order, RepairStorage
+from ..state.models.events import Kind
 from ..state.models.facts import Observation
 from ..state.models.names import is_command
 from ..state.models.records import JobRecord, OpenItem
@@ -23,6 +24,8 @@ from .work import results_folder, study_of
 
 LIMIT_S: Final = 20.0
 """Of one helper; numerics take seconds to import on a busy host."""
+TRIES: Final = 3
+"""Workers in a row that found it broken while the helper finds nothing: then it is no passing lock."""
 MENDING: Final = ("-P", "-m", "btswarm.engine.mending")
 STUDY, FOLDER = "BTSWARM_STUDY", "BTSWARM_STUDY_DIR"
 Said = dict[str, Any]
@@ -80,11 +83,21 @@ class StudyRepair(Answers):
             self._mended.pop(item.id, None)
             why = said.get("why") or f"the helper ended with {end.code}: {end.error.strip()[-200:]}"
             return Failed(f"the study cannot be repaired: {why}", said.get("needs") or "look at the study and its disk")
-        if item.id in self._mended:
-            told = {name: value for name, value in self._mended.pop(item.id).items() if value not in (None, "")}
-            return Done({"sound": True}, "storage.repaired", {**told, "study": study_name(job)})
-        self._mended[item.id] = said
-        return self._begin(item, job, mend=False)
+        if item.id not in self._mended:
+            self._mended[item.id] = said
+            return self._begin(item, job, mend=False)
+        return self._sound(item, job, self._mended.pop(item.id))
+
+    def _sound(self, item: OpenItem, job: JobRecord, mended: Said) -> Done | Failed:
+        """The study opens. If nothing was wrong with it and its workers say so again and again, it is another thing."""
+        told = {name: value for name, value in mended.items() if value not in (None, "")}
+        again = [one.class_ for one in job.attempts[-TRIES:]] == [FailureClass.STORAGE] * TRIES
+        if not mended.get("source") and again:
+            incident = self._swarm.journal.incidents.get(item.incident)
+            said = incident.why if incident else "look at the log of its worker"
+            return Failed(f"its study is sound, its workers say: {said}", f"mend what they name: {said}")
+        kind: Kind = "storage.repaired" if mended.get("source") else "state.restored"
+        return Done({"sound": True}, kind, {**told, "study": study_name(job)})
 
     def _begin(self, item: OpenItem, job: JobRecord, *, mend: bool) -> Failed | None:
         swarm = self._swarm
