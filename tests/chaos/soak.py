@@ -34,7 +34,12 @@ QUERIES = ("before", "dead", "at_the_end", "after")
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.minutes <= 0 or options.every <= 0:
+        parser.error("--minutes and --every must be more than 0")
+    if options.root and options.root.exists() and any(options.root.iterdir()):
+        parser.error(f"{options.root} is not empty: a soak begins with a swarm of its own")
     root = (options.root or Path(tempfile.mkdtemp(prefix="btswarm-soak-"))).absolute()
     root.mkdir(parents=True, exist_ok=True)
     config = root / "btswarm.toml"

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from . import crowd, tally
+from . import crowd, soak, tally
 from .fire import Fault, Gun, daemon_pid
 
 OWN, OTHER = "a" * 32, "b" * 32
@@ -133,3 +133,31 @@ def test_a_torn_artifact_and_a_missing_one_are_told_and_rounds_that_were_cleared
     found = tally.artifacts(tmp_path, [event(1, "job.finished", "j", artifacts=[gone, old])])
     assert found["counts"] == {"preflight.json": 1, "validation.json": 1}
     assert (found["torn"], found["gone"]) == ([str(folder / "validation.json")], [gone])
+
+
+@pytest.mark.parametrize("argv", [["--minutes", "0"], ["--every", "-1"], ["--root", "{used}"]])
+def test_a_soak_that_could_not_be_one_is_refused_before_anything_starts(argv: list[str], tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    with pytest.raises(SystemExit) as refused:
+        soak.main([word.format(used=tmp_path) for word in argv])
+    assert refused.value.code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_the_table_tells_what_was_wrong() -> None:
+    span = tally.spread([1.0, 3.0, 2.0])
+    report: dict[str, Any] = {
+        "faults": [{"kind": "worker killed"}, {"kind": "worker killed"}, {"kind": "daemon killed"}],
+        "incidents": {"counts": {"detected": 2, "verified": 2}, "classes": {"crash": 2}, "verified_s": span},
+        "watched": {"twins": ["a and b"], "orphans": [], "looks": 9, "workers": 4, "cpu_windows_pct": [81.2],
+                    "cpu_told_pct": [80.0, 90.0]},
+        "back_s": {"worker killed": span, "daemon killed": tally.spread([])},
+        "lost_s": {**span, "all": 6.0}, "left": [], "jobs": {"done": 3}, "exits": {}, "events": {},
+        "artifacts": {"counts": {}, "published": ["optimizations/A/balanced"]},
+        "before": {"code": 0, "stage": "idle", "round": 0, "health": "ok", "workers": 0, "incidents": 0},
+        "wrong": {"duplicates": ["a and b"]},
+    }  # fmt: skip
+    told = soak.table(report)
+    for words in ("3: 2 worker killed, 1 daemon killed", "2 detected, 2 verified", "median 2.0 s, worst 3.0 s, of 3",
+                  "1 / 0 / 0", "optimizations/A/balanced", "mean 85 %", "exit 0, idle", "WRONG"):  # fmt: skip
+        assert words in told
