@@ -3,15 +3,19 @@
 import argparse
 import importlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...state.errors import GpuUnavailable
 from ..backend import parallel
 from .shared import add_data, add_json, last_days, load_data, whole
+
+if TYPE_CHECKING:
+    from ..bars import Bars
+    from ..strategies.mtf_ema import Space
 
 WHAT = {
     "screen": "combos per second of the screen, against the plain loop over every bar",
     "optimize": "what a trial costs: sampler, storage, simulation",
+    "truth": "how often noise is certified, and how often an edge of known size is",
     "parity": "does the screen decide as the exact simulator does?",
 }
 
@@ -28,7 +32,7 @@ def main(argv: list[str]) -> int:
     chosen = parser.parse_args(what).what
     if chosen == "screen":
         return screen(rest)
-    module = {"optimize": "bench_optimize", "parity": "bench_parity"}[chosen]
+    module = {"optimize": "bench_optimize", "parity": "bench_parity", "truth": "bench_truth"}[chosen]
     return int(importlib.import_module(f"...{module}", __name__).main(rest))
 
 
@@ -40,22 +44,34 @@ def screen(argv: list[str]) -> int:
     parser.add_argument("--mode", default="aggressive", help="conservative, balanced or aggressive (%(default)s)")
     parser.add_argument("--combos", type=int, default=50_000, metavar="N", help="how many to screen (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="(%(default)s)")
-    parser.add_argument("--gpu", type=int, default=-1, metavar="N", help="-1: the CPU (%(default)s)")
+    parser.add_argument("--gpu", type=int, default=-1, metavar="N", help="-1: the CPU; else that device (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="stream of combos (%(default)s)")
     options = parser.parse_args(argv)
     whole("--combos", options.combos)
     whole("--seed", options.seed, 0)
     parallel("--threads", options.threads)
-    if options.gpu >= 0:
-        raise GpuUnavailable("this version has no GPU screen", fix="leave --gpu out, or use --gpu -1")
-    from ..bench import bench_screen
     from ..strategies.mtf_ema import space_for
 
     space = space_for(options.mode)
-    bars = last_days(load_data(options), options)
-    found = bench_screen(bars, space, options.combos, options.threads, seed=options.seed)
+    if options.gpu >= 0:
+        found, bars = _on_gpu(options, space)
+    else:
+        from ..bench import bench_screen
+
+        bars = last_days(load_data(options), options)
+        found = bench_screen(bars, space, options.combos, options.threads, seed=options.seed)
     _print(found | {"symbol": bars.symbol, "mode": options.mode, "synthetic": bars.synthetic}, options.json)
     return 0
+
+
+def _on_gpu(options: argparse.Namespace, space: "Space") -> tuple[dict[str, Any], "Bars"]:
+    """Raises GpuUnavailable before any candle is read."""
+    from ..bench_gpu import bench_gpu
+    from ..screens import open_device
+
+    device = open_device(options.gpu)
+    bars = last_days(load_data(options), options)
+    return bench_gpu(bars, space, options.combos, device, seed=options.seed), bars
 
 
 def _print(found: dict[str, Any], as_json: bool) -> None:

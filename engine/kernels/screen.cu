@@ -605,3 +605,29 @@ extern "C" __global__ void rank_collect(const double *values, const int *trades,
         }
     }
 }
+
+// ---- rates of the device, for benchmarks --------------------------------------------------------------------------
+
+// Read `count` pairs over and over: with a buffer that the caches hold, their rate.
+extern "C" __global__ void measure_reads(const double *pairs, int count, int rounds, double *out)
+{
+    double first = 0.0, second = 0.0;
+    for (int round = 0; round < rounds; ++round)
+        for (int k = blockIdx.x * blockDim.x + threadIdx.x; k < count; k += gridDim.x * blockDim.x) {
+            first += pairs[2 * k];
+            second += pairs[2 * k + 1];
+        }
+    if (first + second == 1.5) out[0] = first;  // never: or nothing would be read
+}
+
+// 8 * rounds multiplications and as many additions in float64, by every thread.
+extern "C" __global__ void measure_float64(double factor, int rounds, double *out)
+{
+    double x[8];
+    for (int k = 0; k < 8; ++k) x[k] = threadIdx.x + k;
+    for (int round = 0; round < rounds; ++round)
+        for (int k = 0; k < 8; ++k) x[k] = x[k] * factor + 1.0;
+    double sum = 0.0;
+    for (int k = 0; k < 8; ++k) sum += x[k];
+    if (sum == 1.5) out[0] = sum;
+}

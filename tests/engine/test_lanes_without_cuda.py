@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -38,13 +39,13 @@ def host(tmp_path: Path, library: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "LD_LIBRARY_PATH": str(drivers)}
 
 
-def lane(home: Path, data: Path, gpu: int, host: dict[str, str]) -> dict[str, list[str]]:
+def lane(home: Path, data: Path, gpu: int, host: dict[str, str]) -> dict[str, Any]:
     path = job_file(home, prescreen(home, data, gpu=gpu))
     done = subprocess.run(
         [sys.executable, "-c", LANE, str(path)], env=host, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, list[str]] = orjson.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
     return found
 
 

@@ -1,5 +1,6 @@
 """What is asked of the NVIDIA driver before a GPU is used, against a driver that answers as it is told."""
 
+import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,11 +75,11 @@ def test_the_driver_s_own_version_is_what_cupy_is_held_against(library: str, mon
 def test_a_cupy_that_is_too_new_for_the_driver_is_told(
     installed: list[str], version: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver.importlib.util, "find_spec", lambda _name: object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: object())
     monkeypatch.setattr(driver, "_installed", lambda wheel: wheel in installed)
     assert without_cupy(version) == said
 
 
 def test_without_cupy_the_extras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     assert without_cupy(13000) == "CuPy is not installed (pip install 'btswarm[cuda12]' or 'btswarm[cuda13]')"

@@ -32,6 +32,8 @@ extern "C" const char *host_launch(const char *name, unsigned grid_x, unsigned g
     KERNEL(rank_count);
     KERNEL(rank_cut);
     KERNEL(rank_collect);
+    KERNEL(measure_reads);
+    KERNEL(measure_float64);
     KERNEL(part_at_a_barrier);
     KERNEL(part_in_a_warp);
     KERNEL(read_shared);
