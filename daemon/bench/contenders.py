@@ -5,6 +5,7 @@ All run the same command the same number of times, as processes of their own, an
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -145,7 +146,7 @@ class Supervisord(Contender):
     program = "supervisord"
 
     def command(self) -> list[str]:
-        quoted = " ".join(f"'{one}'" for one in self.argv)
+        quoted = shlex.join(self.argv)
         text = f"""\
 [supervisord]
 nodaemon = true
@@ -185,7 +186,7 @@ pubsub_endpoint = ipc://{self.folder}/p
 statsd = false
 [watcher:w]
 cmd = {self.argv[0]}
-args = {" ".join(f"'{one}'" for one in self.argv[1:])}
+args = {shlex.join(self.argv[1:])}
 numprocesses = {self.copies}
 shell = false
 max_retry = -1

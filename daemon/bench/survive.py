@@ -12,6 +12,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
+from ...state.control_client import NoDaemon, ask
+from ...state.files import write_atomic
 from ...state.logread import LOG_NAME
 from . import outside
 from .board import Board, NotBack
@@ -26,7 +28,13 @@ WHOLE_S: Final = 30.0
 LOOK_S: Final = 0.005
 LINES: Final = (1, 2, 3)
 """exited, spawning, started: the line after which the daemon is killed."""
-FAMILY: Final = "sleep 1000000 & setsid sleep 1000000 & (setsid sh -c 'sleep 1000000 & exit 0' &) ; "
+FAMILY: Final = """\
+sleep 1000000 &
+setsid sleep 1000000 &
+(setsid sh -c 'sleep 1000000 & exit 0' &)
+echo $$ >"$1"
+exec sleep 1000000
+"""
 """A child, one in a session of its own, and one whose parent is gone."""
 
 
@@ -38,17 +46,19 @@ def daemon_kills(folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
         swarm = Ours(folder / "k", board.argv, COPIES, GENEROUS)
         swarm.start()
         try:
+            begun = time.monotonic()
             swarm.up(board)
             for n in range(kills):
                 if n % 2:
-                    time.sleep(chance.uniform(0, ANY_S))
+                    extra.append(_watched(swarm, chance.uniform(0, ANY_S)))
                 else:
+                    extra.append(_settled(swarm))
+                    whole_s.append(time.monotonic() - begun)
                     after_line += _until_line(swarm, chance)
                 swarm.kill()
                 begun = time.monotonic()
                 swarm.start()
-                extra.append(_settled(swarm))
-                whole_s.append(time.monotonic() - begun)
+            extra.append(_settled(swarm))
             left = _drained(swarm)
         finally:
             swarm.stop()
@@ -84,17 +94,34 @@ def _until_line(swarm: Ours, chance: random.Random) -> bool:
     return True
 
 
+def _watched(swarm: Ours, span_s: float) -> int:
+    """The most processes that are too many at one look in this time."""
+    end, most = time.monotonic() + span_s, 0
+    while time.monotonic() < end:
+        most = max(most, sum(outside.tokens(swarm.swarm_id).values()) - COPIES)
+        time.sleep(LOOK_S)
+    return most
+
+
 def _settled(swarm: Ours) -> int:
-    """Wait until every copy runs once; the most processes that were ever too many at one look."""
+    """Wait until the daemon answers and every copy runs once; the most processes that are too many meanwhile."""
     end, most, good = time.monotonic() + WHOLE_S, 0, 0
     while good < 3:
         tokens = outside.tokens(swarm.swarm_id)
         most = max(most, sum(tokens.values()) - COPIES)
-        good = good + 1 if len(tokens) == COPIES and set(tokens.values()) == {1} else 0
+        good = good + 1 if len(tokens) == COPIES and set(tokens.values()) == {1} and _answers(swarm) else 0
         if time.monotonic() > end:
             raise NotBack(f"{sum(tokens.values())} processes for {COPIES} copies after {WHOLE_S:g} s")
         time.sleep(LOOK_S)
     return most
+
+
+def _answers(swarm: Ours) -> bool:
+    try:
+        ask(swarm.state, "ping")
+    except NoDaemon:
+        return False
+    return True
 
 
 def _drained(swarm: Ours) -> int:
@@ -108,17 +135,17 @@ def _drained(swarm: Ours) -> int:
 def leaks(folder: Path) -> dict[str, Any]:
     """Workers with a family, killed: how many of the family outlive the replacement. supervisord beside it."""
     found: dict[str, Any] = {}
+    write_atomic(script := folder / "family.sh", FAMILY.encode())
     with ExitStack() as stack:
         board = stack.enter_context(closing(Board()))
-        argv = ["sh", "-c", FAMILY + 'echo $$ >"$0"; exec sleep 1000000', board.path]
-        swarm = Ours(folder / "l", argv, COPIES)
+        swarm = Ours(folder / "l", ["sh", str(script), board.path], COPIES)
         pids = stack.enter_context(running(swarm, board))
         found["btswarm"] = {"crashes": COPIES, "family": 3, "leaked": sum(_leaked(board, pid) for pid in pids)}
         found["btswarm"]["processes"] = len(outside.carriers(swarm.swarm_id))
     for kind in [one for one in installed() if one is Supervisord]:
         with ExitStack() as stack:
             board = stack.enter_context(closing(Board()))
-            other = kind(folder / "ls", ["sh", "-c", FAMILY + 'echo $$ >"$0"; exec sleep 1000000', board.path], COPIES)
+            other = kind(folder / "ls", ["sh", str(script), board.path], COPIES)
             pids = stack.enter_context(running(other, board))
             leaked = sum(_leaked(board, pid) for pid in pids)
             found[kind.name] = {"crashes": COPIES, "family": 3, "leaked": leaked}
