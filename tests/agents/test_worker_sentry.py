@@ -137,7 +137,7 @@ def test_a_torn_study_is_repaired_before_its_job_runs_again() -> None:
     (open_,) = incident("storage", OPTIMIZE).values()
 
     def asked(state: str, **changes: Any) -> list[Any]:
-        return actions(ME, replace(seen, incidents={open_.incident: replace(open_, state=state, **changes)}))
+        return actions(ME, replace(seen, incidents={open_.incident: replace(open_, state=state, **changes)}))  # type: ignore[arg-type]
 
     assert asked("classified") == [RepairStorage(OPTIMIZE)]
     assert asked("executed") == []
