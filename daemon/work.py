@@ -63,6 +63,9 @@ def _engine_part(swarm: Swarm, job: JobRecord, worker: str) -> dict[str, object]
         "volume": Volume(**volume),
         "costs": CostRates(**config.costs.model_dump()),
         "space": config.space.get(spec.mode, {}),  # type: ignore[call-overload]
+        "train_days": config.plan.train_days,
+        "holdout_days": config.plan.holdout_days,
+        "allow": list(config.plan.allow),
         "study": study_of(swarm, job),
         "ledger": str(swarm.roots.ledger),
         "min_trades": config.plan.min_trades,

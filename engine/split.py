@@ -103,14 +103,16 @@ def split(bars: Bars, holdout_days: int = HOLDOUT_DAYS, train_days: int = TRAIN_
     return _judged(bars, whole, train, Days(whole.stop - held, whole.stop))
 
 
-def split_for(bars: Bars, train_from: int, train_to: int) -> Split:
-    """The split a job names by its training bounds (ms UTC); both 0 means the default split.
+def split_for(
+    bars: Bars, train_from: int, train_to: int, holdout_days: int = HOLDOUT_DAYS, train_days: int = TRAIN_DAYS
+) -> Split:
+    """The split a job names by its training bounds (ms UTC); both 0 means that of so many days.
 
     The hold-out is every whole day from the end of the embargo on. Raises BadConfig when the bounds are no UTC days or
     lie outside the data.
     """
     if train_from == 0 and train_to == 0:
-        return split(bars)
+        return split(bars, holdout_days, train_days)
     if train_from % DAY_MS or train_to % DAY_MS or not 0 <= train_from < train_to:
         raise BadConfig(
             f"train_from {train_from} and train_to {train_to} must be UTC midnights in ms, the first earlier"

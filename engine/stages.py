@@ -73,9 +73,11 @@ def run_stage(job: Job, bars: Bars, report: Reporter, **options: Any) -> list[Pa
         raise BadConfig(f"job {job.job} names no stage", fix=f"give one of {', '.join(STAGES)}")
     spec = STAGES[job.stage]
     run = spec.load()
+    if job.stage == "preflight":
+        options = {"allow": tuple(job.allow), **options}
     if not spec.searches:
         return run(job, bars, report, **options)
-    cut = split_for(bars, job.train_from, job.train_to)
+    cut = split_for(bars, job.train_from, job.train_to, job.holdout_days, job.train_days)
     mtf_ema.space_for(job.mode, job.space).refuse_misfits(bars.base_minutes)  # what is refused was not searched
     enter_search(job, bars, cut)
     return run(job, cut.training(bars), report, **options)

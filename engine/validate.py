@@ -85,7 +85,7 @@ def prepare(job: Job, bars: Bars) -> Case:
     if path is None:
         raise InputGone(f"{Path(job.out_dir) / CANDIDATE} is missing", fix="run the optimize stage first")
     config = read_model(path, BestConfig)
-    cut = split_for(bars, job.train_from, job.train_to)
+    cut = split_for(bars, job.train_from, job.train_to, job.holdout_days, job.train_days)
     space, costs = mtf_ema.space_for(job.mode, job.space), Costs(**job.costs.model_dump())
     seed, size = _combos_of_the_round(job, space.sha256)
     subject = compute.Subject(

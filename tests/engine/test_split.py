@@ -125,6 +125,7 @@ def test_every_split_is_ordered_disjoint_and_is_found_again_from_the_jobs_bounds
 def test_job_bounds_outside_the_candles_or_off_midnight_are_refused() -> None:
     bars = walk("2021-01-01", 400, minutes=HOUR)
     assert split_for(bars, 0, 0) == split(bars)
+    assert split_for(bars, 0, 0, 90, 200) == split(bars, 90, 200) != split(bars)
     with pytest.raises(BadConfig, match="outside the candles"):
         split_for(bars, ms("2020-12-31"), ms("2021-06-01"))
     with pytest.raises(BadConfig, match="UTC midnights"):

@@ -15,6 +15,7 @@ import pytest
 
 from btswarm.engine import worker
 from btswarm.engine.artifacts import PHASE0
+from btswarm.engine.bars import Bars
 from btswarm.engine.strategies.mtf_ema import space_for
 from btswarm.state.errors import GateFailed, NoPermission, StorageBroken
 from btswarm.state.models.jobs import Claims, Exit, Inputs, Job, Progress, Volume
@@ -364,3 +365,22 @@ def test_a_round_s_folder_is_published_after_its_last_stage(
     elsewhere = prescreen(tmp_path, data, stage=stage)
     assert ended_here(job_file(tmp_path, elsewhere)).code == 0
     assert len(called) == shown
+
+
+@pytest.mark.usefixtures("here")
+def test_a_job_s_own_days_and_what_it_accepts_reach_its_stage(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: dict[str, Any] = {}
+
+    def run(job: Job, bars: Bars, report: Any, *, allow: tuple[str, ...] = ()) -> list[Path]:
+        heard[str(job.stage)] = (len(bars.close), allow)
+        return []
+
+    monkeypatch.setattr("btswarm.engine.stages.StageSpec.load", lambda _: run)
+    assert ended_here(job_file(tmp_path, prescreen(tmp_path, data, stage="preflight", allow=["gaps"]))).code == 0
+    assert heard["preflight"][1] == ("gaps",)
+    assert ended_here(job_file(tmp_path, prescreen(tmp_path, data))).code == 0
+    usual = heard["prescreen"][0]
+    assert ended_here(job_file(tmp_path, prescreen(tmp_path, data, holdout_days=5, train_days=20))).code == 0
+    assert 0 < heard["prescreen"][0] < usual
