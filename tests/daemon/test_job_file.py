@@ -11,10 +11,21 @@ from btswarm.state.models.records import ClaimsRecord, JobRecord, JobSpec
 from btswarm.state.paths import Roots
 
 FILE = """\
-plan = { symbols = ["SOL"], data_path = "/candles", train_days = 300, holdout_days = 60, min_trades = 40, allow = ["gaps"] }
-volume = { combos = 900, trials = 70 }
-costs = { fee = 0.001 }
-workers = { budget_s = 900, start_s = 60 }
+[plan]
+symbols = ["SOL"]
+data_path = "/candles"
+train_days = 300
+holdout_days = 60
+min_trades = 40
+allow = ["gaps"]
+[volume]
+combos = 900
+trials = 70
+[costs]
+fee = 0.001
+[workers]
+budget_s = 900
+start_s = 60
 [space.balanced]
 leverage = 2
 """
