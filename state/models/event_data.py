@@ -174,6 +174,12 @@ class RoundStarted(TypedDict):
     seed: NotRequired[int]
 
 
+class ClockJumped(TypedDict):
+    """clock.jumped. `by_s`: UTC against monotonic time, negative when it was set back."""
+
+    by_s: NotRequired[float]
+
+
 class RoundFinished(TypedDict):
     """round.finished: told once, when nothing of the round can go on by itself. `jobs`: main ones by state; `counts`
     and `outcomes`: symbols and modes by what came of them (`validated closed held dropped`), their names cut where

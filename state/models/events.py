@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from .event_data import (
     AgentFailed,
     AgentLoaded,
+    ClockJumped,
     CommandAccepted,
     DaemonStarted,
     Held,
@@ -160,7 +161,7 @@ KINDS: Final[Mapping[Kind, KindRule]] = {
     "storage.repaired": KindRule("warning"),
     "disk.full": KindRule("critical", folds=True),
     "disk.restored": KindRule(),
-    "clock.jumped": KindRule("warning"),
+    "clock.jumped": KindRule("warning", data=ClockJumped),
     "budget.warned": KindRule("warning", folds=True),
     "budget.stopped": KindRule("critical"),
     "log.recovered": KindRule("warning"),

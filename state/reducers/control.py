@@ -10,7 +10,7 @@ from ..models.records import AgentRecord, Bucket, Buckets, IncidentRecord, Probe
 from ..models.state_files import Control
 from ..models.transitions import IncidentState, UnknownSubject, incident_to
 from .edit import Edit, Table
-from .parts import hold_of, restarts_of
+from .parts import hold_of, moved, restarts_of
 
 COMMANDS_KEPT: Final = 256
 EVIDENCE_KEPT: Final = 16
@@ -209,6 +209,18 @@ def _probe_restored(edit: ControlEdit, event: Event) -> None:
     edit.probes.put(event.subject, ProbeRecord(event.subject, "ok", event.ts, event.data.get("restarts", 0)))
 
 
+def _clock_jumped(edit: ControlEdit, event: Event) -> None:
+    by_s = event.data.get("by_s", 0.0)
+    for name, hold in list(edit.holds.rows.items()):
+        edit.holds.put(name, moved(hold, by_s) or hold)
+    for name, agent in list(edit.agents.rows.items()):
+        if agent.quarantine is not None:
+            edit.agents.put(name, replace(agent, quarantine=moved(agent.quarantine, by_s)))
+    for name, incident in list(edit.incidents.rows.items()):
+        if incident.due is not None:
+            edit.incidents.put(name, replace(incident, due=incident.due + by_s))
+
+
 CONTROL: Final[Mapping[Kind, Reducer]] = {
     "daemon.started": _daemon_started,
     "agent.loaded": _agent_loaded,
@@ -234,4 +246,5 @@ CONTROL: Final[Mapping[Kind, Reducer]] = {
     "command.accepted": _command_accepted,
     "probe.silent": _probe_silent,
     "probe.restored": _probe_restored,
+    "clock.jumped": _clock_jumped,
 }

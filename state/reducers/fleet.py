@@ -10,7 +10,7 @@ from ..models.records import LaneRecord, OpenItem, Stop, WorkerRecord
 from ..models.state_files import Fleet
 from ..models.transitions import EventRefused, LaneState, UnknownSubject, lane_to, worker_to
 from .edit import Edit, Table
-from .parts import claims_of, hold_of
+from .parts import claims_of, hold_of, moved
 
 
 class FleetEdit(Edit):
@@ -191,7 +191,20 @@ def items(edit: FleetEdit, event: Event) -> None:
         edit.set("verify", (*edit.verify, item))
 
 
+def _clock_jumped(edit: FleetEdit, event: Event) -> None:
+    by_s = event.data.get("by_s", 0.0)
+    for name, lane in list(edit.lanes.rows.items()):
+        if lane.hold is not None:
+            edit.lanes.put(name, replace(lane, hold=moved(lane.hold, by_s)))
+    for name, worker in list(edit.workers.rows.items()):
+        stop = worker.stop and replace(worker.stop, due=worker.stop.due + by_s)
+        edit.workers.put(name, replace(worker, start_due=worker.start_due + by_s, stop=stop))
+    if edit.verify:
+        edit.set("verify", tuple(replace(item, due=item.due + by_s) for item in edit.verify))
+
+
 FLEET: Final[Mapping[Kind, Reducer]] = {
+    "clock.jumped": _clock_jumped,
     "lane.opened": _lane_opened,
     "lane.closed": _lane_closed,
     "lane.quarantined": _lane_quarantined,

@@ -1,6 +1,7 @@
 """Records out of an event's data, which is plain JSON."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..models.actions import NewJob
@@ -17,6 +18,11 @@ def hold_of(data: Data) -> Hold:
         until=data.get("until"),
         needs=data.get("needs"),
     )
+
+
+def moved(hold: Hold | None, by_s: float) -> Hold | None:
+    """After the clock was set by `by_s`: a deadline keeps its distance from now, it was meant as a wait."""
+    return hold if hold is None or hold.until is None else replace(hold, until=hold.until + by_s)
 
 
 def claims_of(data: Data | None) -> ClaimsRecord:

@@ -11,7 +11,7 @@ from ..models.records import Attempt, JobRecord
 from ..models.state_files import Queue
 from ..models.transitions import ENDED_JOBS, EventRefused, IllegalTransition, JobState, UnknownSubject, job_to
 from .edit import Edit, Table
-from .parts import hold_of, new_job_of, spec_of
+from .parts import hold_of, moved, new_job_of, spec_of
 
 ATTEMPTS_KEPT: Final = 10
 
@@ -172,7 +172,16 @@ def _round_finished(edit: QueueEdit, event: Event) -> None:
     edit.set("finished", max(edit.finished, event.data["round"]))
 
 
+def _clock_jumped(edit: QueueEdit, event: Event) -> None:
+    by_s = event.data.get("by_s", 0.0)
+    for name, job in list(edit.jobs.rows.items()):
+        if job.not_before or job.hold is not None:
+            not_before = max(0.0, job.not_before + by_s) if job.not_before else 0.0
+            edit.jobs.put(name, replace(job, not_before=not_before, hold=moved(job.hold, by_s)))
+
+
 QUEUE: Final[Mapping[Kind, Reducer]] = {
+    "clock.jumped": _clock_jumped,
     "job.queued": _job_queued,
     "job.gated": _job_gated,
     "job.finished": _job_finished,

@@ -134,6 +134,7 @@ def repair(first: str, second: str) -> Iterator[Draft]:
     outcomes = {"closed": ["BTCUSDT/balanced"], "held": ["SOLUSDT/balanced"]}
     round_ = {"round": 1, "jobs": {"done": 1, "cancelled": 1}, "counts": {"closed": 1, "held": 1}, "outcomes": outcomes}
     yield Draft("round.finished", "r1", round_)
+    yield Draft("clock.jumped", "clock", {"by_s": 3.5})
 
 
 def tell(log: EventLog) -> Recorder:
