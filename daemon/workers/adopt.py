@@ -12,11 +12,13 @@ from ...state.models.events import Draft
 from ...state.models.facts import WorkerView
 from ...state.models.names import is_command
 from ...state.models.records import WorkerRecord
+from .. import incidents
 from ..endings import Endings
 from ..moment import Moment
 from ..ports import Ended, Identity, Seen
 from ..swarm import Swarm
 from ..work import LOCK
+from .identity import BURIED
 
 LOOK_AGAIN_S: Final = 1.0
 
@@ -113,10 +115,16 @@ class Adoption:
         state = record.state
         if state == "intended":
             state = "running" if is_command(record.job) else "starting"
-        closes = [item.id for item in self._swarm.journal.state.fleet.verify
-                  if item.subject == record.worker and item.done_when == "worker_started"]  # fmt: skip
-        data = {"pid": main.pid, "start_ticks": main.ticks, "state": state, **({"closes": closes} if closes else {})}
-        self._swarm.journal.record(Draft("worker.adopted", record.worker, data))
+        journal = self._swarm.journal
+        items = [item for item in journal.state.fleet.verify
+                 if item.subject == record.worker and item.done_when == "worker_started"]  # fmt: skip
+        closes = {"closes": [item.id for item in items]} if items else {}
+        data = {"pid": main.pid, "start_ticks": main.ticks, "state": state, **closes}
+        journal.record(Draft("worker.adopted", record.worker, data))
+        if main.state not in BURIED:
+            for item in items:  # the daemon that began it did not live to look
+                seen = {"worker": record.worker, "pid": main.pid, "state": main.state}
+                incidents.settle(journal, item.incident, item.action, seen)
 
     def _locked(self, record: WorkerRecord) -> bool:
         try:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import orjson
 import pytest
 
-from btswarm.state.control_client import ask
+from btswarm.state.control_client import NoDaemon, ask
 
 from . import census
 from .living import Daemon, chain, environment
@@ -71,8 +71,15 @@ class Healing(Daemon):
 
     def query(self) -> dict[str, Any]:
         """What `btswarm query --json` prints."""
-        found: dict[str, Any] = ask(self.state, "query")
-        return found
+
+        def answered() -> dict[str, Any] | None:
+            try:
+                found: dict[str, Any] = ask(self.state, "query")
+            except NoDaemon:  # it is only just starting, or its socket is gone for a moment
+                return None
+            return found
+
+        return until(answered, what="an answer") or {}
 
     def wait(self, condition: Callable[[], T], what: str) -> T:
         """As `until`; when it never happens, with what the log said last."""
