@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from ...state.files import write_atomic
+from ...state.files import make_folder, write_atomic
 from ...state.models.config import RestartTable
 from .board import Board
 from .contenders import Ours, running
@@ -31,7 +31,7 @@ from pathlib import Path
 from btswarm.daemon import work
 from btswarm.daemon.serving import serve
 from btswarm.state.config import load
-work.ENGINE = ("-I", "-S", sys.argv[2])
+work.ENGINE = ("-P", "-m", "btswarm.daemon.bench.hung")
 sys.exit(serve(load(Path(sys.argv[1]))))
 """
 """The whole daemon, whose engine workers are those that hang."""
@@ -51,11 +51,10 @@ class Hanging(Ours):
         self._said = f"{what}\n{board.path}\n".encode()
 
     def command(self) -> list[str]:
-        script = Path(__file__).with_name("hung.py")
-        return [sys.executable, "-P", "-c", DAEMON, str(self.config), str(script)]
+        return [sys.executable, "-P", "-c", DAEMON, str(self.config)]
 
     def start(self) -> None:
-        self.root.mkdir(mode=0o700)
+        make_folder(self.root)
         write_atomic(self.root / "hung", self._said)
         super().start()
 
