@@ -6,7 +6,7 @@ ReplaceJob, RepairStorage, Hold and Release of jobs and lanes, incidents of what
 Silent: on a worker that is being stopped already; about silence (hang_guard's); on what it has no reading of.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -25,7 +25,6 @@ from ..state.models.actions import (
 from ..state.models.facts import JobView, Known, Observation, WorkerView
 from ..state.models.failures import POLICIES
 from ..state.models.names import SWARM, is_command, lane_of
-from ..state.models.records import WorkerRecord
 from ..state.models.transitions import ENDED_JOBS, LIVING_WORKERS
 from .api import Agent, Proposals, Voice
 from .detectors import gpu_path
@@ -62,16 +61,16 @@ class Wrong:
 
 
 def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory]:
-    memory = _remember(observation, memory)
+    engine, commands = _worth_a_look(observation)
+    memory = _remember(observation, engine, memory)
     found: list[Proposal] = []
-    for view in _worth_a_look(observation):
-        if wrong := _wrong(observation, view, memory):
+    for view in (*engine, *commands):
+        if view.record.state in WORKING and (wrong := _wrong(observation, view, memory)):
             found += _stop(observation, view, wrong)
             if wrong.reason == "fallback":
                 memory = replace(memory, fallbacks=_counted(memory.fallbacks, view.job))
-    busy = {view.record.job for view in observation.workers.values() if view.record.state in LIVING_WORKERS}
     for job in observation.jobs.values():
-        if job.state == "running" and job.job not in busy:
+        if job.state == "running" and not _has_worker(observation, job):
             found += _left(observation, job)
         elif job.hold is not None and job.hold.over(observation.now):
             found.append(_over(job.job, job.hold.class_))
@@ -83,8 +82,15 @@ def propose(observation: Observation, memory: Memory) -> tuple[Proposals, Memory
                 found += _study(observation, job)
     found += _lanes(observation)
     found += _released(observation)
-    found += _suspicious(observation, memory)
+    found += _suspicious(observation, engine, memory)
     return [*found, *_again(observation)], memory
+
+
+def _has_worker(observation: Observation, job: JobView) -> bool:
+    own = observation.workers.get(job.worker)
+    if own is not None and own.record.state in LIVING_WORKERS:
+        return True
+    return any(view.record.job == job.job and view.record.living for view in observation.workers.values())
 
 
 def _again(observation: Observation) -> Iterator[Proposal]:
@@ -110,19 +116,22 @@ def _study(observation: Observation, job: JobView) -> Iterator[Proposal]:
             yield ASK.asks(hold, one.why, one.seq)
 
 
-def _worth_a_look(observation: Observation) -> list[WorkerView]:
-    """Workers at work but those that nothing can be wrong with: the one of its command job while all are wanted."""
+def _worth_a_look(observation: Observation) -> tuple[list[WorkerView], list[WorkerView]]:
+    """Engine workers, and those of commands but the ones that nothing can be wrong with: the only one of its job, while
+    nobody wants any to end."""
     desired, jobs = observation.swarm.desired, observation.jobs
-    views = [view for view in observation.workers.values() if view.record.state in WORKING]
-    if desired.life == "drain" or desired.draining or desired.paused or desired.cancel:
-        return views
-    return [view for view in views if not _at_ease(view.record, jobs.get(view.record.job))]
-
-
-def _at_ease(record: WorkerRecord, job: JobView | None) -> bool:
-    if job is None or job.worker != record.worker or job.state != "running":
-        return False
-    return not job.spec.gpu and is_command(record.job)
+    unwanted = desired.life == "drain" or bool(desired.draining or desired.paused or desired.cancel)
+    engine, commands = [], []
+    for view in observation.workers.values():
+        record = view.record
+        if not is_command(record.job):
+            engine.append(view)
+            continue
+        job = jobs.get(record.job)
+        own = job is not None and job.worker == record.worker and job.state == "running" and not job.spec.gpu
+        if unwanted or not own:
+            commands.append(view)
+    return engine, commands
 
 
 def _wrong(observation: Observation, view: WorkerView, memory: Memory) -> Wrong | None:
@@ -254,11 +263,10 @@ def _released(observation: Observation) -> Iterator[Proposal]:
             yield ASK.asks(ReleaseHold(subject, class_), "a person released it", "swarm.desired.release")
 
 
-def _suspicious(observation: Observation, memory: Memory) -> Iterator[Proposal]:
+def _suspicious(observation: Observation, engine: Sequence[WorkerView], memory: Memory) -> Iterator[Proposal]:
     """Workers that go on, but not as they should: no seeds, a slow device, code of another version."""
     build, drifted = observation.swarm.build, []
-    working = (view for view in observation.workers.values() if view.record.state in WORKING)
-    for view in [view for view in working if not is_command(view.record.job)]:
+    for view in [view for view in engine if view.record.state in WORKING]:
         job = observation.jobs.get(view.job)
         if job is None:
             continue
@@ -294,13 +302,11 @@ def _sluggish(observation: Observation, job: JobView, view: WorkerView, memory: 
     return gpu_path.slow(rate, best, observation.swarm.config) if rate is not None else ""
 
 
-def _remember(observation: Observation, memory: Memory) -> Memory:
+def _remember(observation: Observation, engine: Sequence[WorkerView], memory: Memory) -> Memory:
     """Who began when, and the best of each device; what is gone is forgotten."""
     workers, mono = observation.workers, observation.mono
     known = memory.began
-    running = [
-        name for name, one in workers.items() if one.record.state == "running" and not is_command(one.record.job)
-    ]
+    running = [view.record.worker for view in engine if view.record.state == "running"]
     fresh = {name: mono for name in running if not known.get(name, mono + 1.0) <= mono}
     if fresh or not known.keys() <= workers.keys():
         memory = replace(memory, began={name: at for name, at in known.items() if name in workers} | fresh)

@@ -113,6 +113,7 @@ def parse_job(text: str) -> JobName:
     raise _refused("job", text, "r1/SOLUSDT/balanced/prescreen or cmd/fill.0")
 
 
+@lru_cache(maxsize=1 << 13)
 def is_command(job: str) -> bool:
     return job.startswith(_OF_COMMANDS)
 
