@@ -15,7 +15,7 @@ from ..state.models.actions import MAX_SPAWNS, Order, SpawnWorker, StopWorker
 from ..state.models.events import Draft
 from ..state.models.facts import Observation
 from ..state.models.names import is_command, token
-from ..state.models.transitions import EventRefused
+from ..state.models.transitions import LIVING_WORKERS, EventRefused
 from . import incidents
 from .admission import fits, plus, total
 from .deeds import Answers, Carry, Plan, Refused
@@ -54,7 +54,7 @@ class Executor(Answers):
         """Say what will be done, in the order given; an order waits for those it names in `after`."""
         plan = Plan(moment, [], [], {})
         self.ladder.climb(moment)
-        living = [one for one in self._swarm.journal.workers.values() if one.living]
+        living = [one for one in self._swarm.journal.workers.values() if one.state in LIVING_WORKERS]
         self._reserved = total(replace(one.claims, cpus=0.0) if one.state == "lost" else one.claims for one in living)
         for order in sorted(orders, key=lambda one: one.n):
             try:

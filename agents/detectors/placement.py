@@ -65,7 +65,11 @@ def _placed(observation: Observation) -> list[Placement]:
     if not startable or closed(observation):
         return []
     workers = observation.workers
-    taken = {lane_of(name) for name, one in workers.items() if _occupies(name, one.record.state)}
+    taken = {
+        lane_of(name)
+        for name, one in workers.items()
+        if (state := one.record.state) in LIVING_WORKERS or _occupies(name, state)
+    }
     lanes = _Lanes(observation, taken)
     running = {one.record.job for one in workers.values() if one.record.state in BUSY}
     room = _Room(observation)
@@ -194,15 +198,21 @@ class _Room:
 
     def __init__(self, observation: Observation) -> None:
         host, config = observation.host, observation.swarm.config
-        claims = [one.claims for one in (view.record for view in observation.workers.values())
-                  if one.state in LIVING_WORKERS]  # fmt: skip
-        cpus = sum(view.record.claims.cpus for view in observation.workers.values() if view.record.state in BUSY)
+        cpus, mem_mb, pids = 0.0, 0, 0
+        for view in observation.workers.values():
+            record = view.record
+            if record.state in LIVING_WORKERS:
+                claims = record.claims
+                mem_mb += claims.mem_mb
+                pids += claims.pids
+                if record.state in BUSY:
+                    cpus += claims.cpus
         self._cpus = cpu_room(host) - cpus
         self._alone = not cpus
-        self._mem_mb = host.mem_mb - config.lanes.keep_free_mb - sum(one.mem_mb for one in claims)
+        self._mem_mb = host.mem_mb - config.lanes.keep_free_mb - mem_mb
         if not host.mem_mb:
             self._mem_mb = 1 << 40
-        self._pids = (host.pids_max or 1 << 40) - PIDS_KEPT - sum(one.pids for one in claims)
+        self._pids = (host.pids_max or 1 << 40) - PIDS_KEPT - pids
         if host.pids_max and isinstance(host.pids_used, Known):
             self._pids = min(self._pids, host.pids_max - PIDS_KEPT - host.pids_used.known)
         self._engine = not tight(observation)
