@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Final
 
-from .. import __version__
 from ..agents import Roster, discover
 from ..state.config import Settings
 from ..state.errors import ExitCode
@@ -24,6 +23,7 @@ from ..state.models.names import SWARM
 from ..state.models.records import Hold
 from . import incidents
 from .background import Background
+from .build import own_build
 from .chronicle import Chronicle
 from .clock import SystemClock, SystemRandom
 from .council import Council
@@ -77,10 +77,10 @@ class NoGpu:
 class Supervisor:
     """One daemon. `door`: the control socket, set before `run`; `after_cycle`: told of every cycle that completed."""
 
-    def __init__(self, settings: Settings, roster: Roster | None = None, *, build: str = __version__) -> None:
+    def __init__(self, settings: Settings, roster: Roster | None = None, *, build: str = "") -> None:
         self.settings = settings
         self.roster = roster or discover()
-        self.build = build
+        self.build = build or own_build()
         self.after_cycle: list[Callable[[Observation], None]] = []
         self.facts: Facts | None = None
         self.make_door: Callable[[Supervisor], Door] | None = None

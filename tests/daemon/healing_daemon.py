@@ -1,7 +1,6 @@
 """The whole daemon, but its engine workers are puppets: `healing_daemon FILE`
 
-Its clock is the real one and `<root>/clock` seconds more: people, and time servers, set clocks. Its build is
-the text of `<root>/build`, if there is one.
+Its clock is the real one and `<root>/clock` seconds more: people, and time servers, set clocks.
 """
 
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 from btswarm.daemon import work
 from btswarm.daemon.clock import SystemClock
 from btswarm.daemon.serving import serve
-from btswarm.daemon.supervisor import Supervisor
 from btswarm.state.config import load
 
 PUPPET = Path(__file__).with_name("puppet.py")
@@ -21,8 +19,6 @@ def main(argv: list[str]) -> int:
     work.ENGINE = ("-I", "-S", str(PUPPET))  # type: ignore[misc]
     real, offset = SystemClock.now, settings.roots.state.parent / "clock"
     SystemClock.now = lambda self: real(self) + (float(offset.read_text()) if offset.exists() else 0.0)  # type: ignore[method-assign]
-    if (build := settings.roots.state.parent / "build").exists():
-        Supervisor.__init__.__kwdefaults__["build"] = build.read_text()
     return serve(settings)
 
 
