@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from btswarm.engine.bars import Bars
 from btswarm.engine.costs import Costs
 from btswarm.engine.kernels import cpu, gpu
+from btswarm.engine.kernels.device import Device
 from btswarm.engine.kernels.parity import DECISION, Decisions, around_widest_gap, decisions, parity
 from btswarm.engine.strategies.api import Combos, Params, combos_of
 from btswarm.engine.strategies.mtf_ema import MODES, Space, draw, space_for
@@ -41,7 +42,7 @@ def assert_equals_cpu(found: cpu.Screened, wanted: cpu.Screened) -> None:
         assert found.segment_trades.tobytes() == wanted.segment_trades.tobytes()
 
 
-def assert_equals_all(device: HostDevice, bars: Bars, space: Space, combos: Combos, costs: Costs) -> int:
+def assert_equals_all(device: Device, bars: Bars, space: Space, combos: Combos, costs: Costs) -> int:
     """Equal to the CPU screen with and without segments, decision by decision; returns the number of trades."""
     prepared, there = cpu.prepare(bars, space), gpu.prepare(bars, space, device)
     edges = np.unique(np.array([0, prepared.days // 3, prepared.days // 2, prepared.days], dtype=np.int64))
