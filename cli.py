@@ -57,6 +57,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "prescreen": Command("engine.commands.prescreen", "screen random combos and evaluate the best of them exactly"),
         "optimize": Command("engine.commands.optimize", "refine the prescreened combos with Optuna"),
         "certify": Command("engine.commands.certify", "walk-forward, hold-out and Monte Carlo of the optimized"),
+        "reproduce": Command("engine.commands.reproduce", "compute a certified configuration again and compare"),
         "tearsheet": Command("engine.commands.tearsheet", "one self-contained HTML page from any list of trades"),
         "backtest": Command("engine.commands.backtest", "simulate given configurations exactly"),
     },

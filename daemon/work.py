@@ -68,6 +68,7 @@ def _engine_part(swarm: Swarm, job: JobRecord, worker: str) -> dict[str, object]
         "allow": list(config.plan.allow),
         "study": study_of(swarm, job),
         "ledger": str(swarm.roots.ledger),
+        "certified": str(swarm.roots.results / "certified"),
         "min_trades": config.plan.min_trades,
         "seed": spec.seed,
         "gpu": 0 if lane_kind(worker) == "gpu" else -1,

@@ -19,6 +19,9 @@ MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 MOST_DAYS = 1e6  # more than any file of candles has
 
+ROW = np.dtype([("t", "<i8"), *((name, "<f8") for name in "ohlcv")])
+"""Open time in ms and OHLCV, little-endian: what the hash of candles is over."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -57,11 +60,15 @@ class Bars:
     @cached_property
     def sha256(self) -> str:
         """Hash of the parsed rows (little-endian int64 ms, float64 OHLCV): it does not depend on the file format."""
-        rows = np.empty(len(self), dtype=[("t", "<i8")] + [(name, "<f8") for name in "ohlcv"])
+        return hashlib.sha256(self.rows()).hexdigest()
+
+    def rows(self) -> bytes:
+        """The bars as ROW after ROW."""
+        rows = np.empty(len(self), dtype=ROW)
         rows["t"] = self.time
         for name, column in zip("ohlcv", self.columns, strict=True):
             rows[name] = column
-        return hashlib.sha256(rows.tobytes()).hexdigest()
+        return rows.tobytes()
 
     @property
     def columns(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:

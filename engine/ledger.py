@@ -48,6 +48,12 @@ class Ledger:
         """All entries, verified. Raises StorageBroken naming the line that was edited, cut off or is newer."""
         return self.file.read()
 
+    def lines(self) -> bytes:
+        """All whole lines as they stand, verified: a copy of them is a ledger."""
+        entries = self.entries()
+        raw = self.file.path.read_bytes() if entries else b""
+        return b"".join(raw.splitlines(keepends=True)[: len(entries)])
+
     def history(self, search: str) -> list[Entry]:
         """The entries of one search in order."""
         return [entry for entry in self.entries() if entry.search == search]

@@ -104,6 +104,7 @@ class Plan:
             space=dict(self.space.get(mode, {})),
             study=self.study,
             ledger=str(self.ledger),
+            certified=str(self.results / "certified"),
             min_trades=self.min_trades,
             seed=seed,
             gpu=self.backend.gpu if stage == "prescreen" else -1,

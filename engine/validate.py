@@ -15,12 +15,13 @@ from ..state.models import validation as model
 from ..state.models.jobs import Job
 from ..state.models.trials import BestConfig
 from ..state.models.validation import Figure, Section, Validation
+from . import certified, validation_facts
 from .artifacts import PHASE0, VALIDATION, cost_facts, data_facts, read_model, read_phase0, versions, write_model
 from .bars import Bars
 from .costs import Costs
 from .kernels.exact import simulate
 from .ledger import NAME as LEDGER_NAME
-from .ledger import Ledger, Look, candidate_of
+from .ledger import Ledger, Look
 from .metrics import jsonable, metrics
 from .progress import Reporter
 from .split import Split, split_for
@@ -29,7 +30,7 @@ from .strategies.api import Params
 from .validation import certificate, compute, sections, verdict_sections
 from .validation.certificate import Judgement
 from .validation.holdout import Seen, look_at_holdout
-from .validation.sample import MOST, Sample
+from .validation.sample import MOST
 from .validation.search_null import CHECKPOINT, STOP_AFTER, SearchNull, search_null
 from .validation.selection import Effort, Selection
 from .validation.thresholds import judge
@@ -72,10 +73,13 @@ def run(
     case = replace(prepare(job, bars), effort=effort or Effort(), stop_after=stop_after)
     ledger = Ledger(Path(job.ledger) if job.ledger else Path(job.out_dir) / LEDGER_NAME, say=report.line)
     folder = make_folder(Path(job.out_dir))
-    found = validate(case, ledger, report)
+    found, stood = validate(case, ledger, report)
     report.phase("write")
     path = write_model(folder / VALIDATION, found)
     report.line(f"{found.verdict}: {found.why}")
+    if found.verdict == "CERTIFIED":
+        kept = certified.keep(job, bars, found, stood, _read(job), (case.effort, case.stop_after))
+        report.line(f"kept in {kept}; btswarm reproduce computes it again")
     return [path]
 
 
@@ -103,8 +107,8 @@ def prepare(job: Job, bars: Bars) -> Case:
     return Case(job, bars, cut, config, subject, seed, min(size, MOST))
 
 
-def validate(case: Case, ledger: Ledger, report: Reporter) -> Validation:
-    """All statistics in order, the hold-out last, then the verdict."""
+def validate(case: Case, ledger: Ledger, report: Reporter) -> tuple[Validation, bytes]:
+    """All statistics in order, the hold-out last, then the verdict; and the ledger by which it was judged."""
     subject = case.subject
     search = _enter_search(case, ledger)
     run = simulate(subject.training, subject.params, subject.costs, subject.space.leverage)
@@ -131,8 +135,9 @@ def validate(case: Case, ledger: Ledger, report: Reporter) -> Validation:
     figures = {f"{part}.{name}": one for part, section in parts.items() for name, one in section.figures.items()}
     gates = judge(p_values | figures, subject.space.max_drawdown, found.alpha)
     verdict, why = _verdict(case, gates, p_values | figures, unseen)
+    stood = ledger.lines()
     _enter_verdict(ledger, seen, verdict, p_values)
-    return Validation(
+    judged = Validation(
         symbol=case.bars.symbol,
         mode=case.job.mode,
         strategy=mtf_ema.NAME,
@@ -141,18 +146,25 @@ def validate(case: Case, ledger: Ledger, report: Reporter) -> Validation:
         why=why,
         **p_values,
         gates=gates,
-        candidate=_candidate(case),
+        candidate=validation_facts.of_candidate(case.config, subject.space.leverage),
         data=data_facts(case.bars),
         training_sha256=subject.training.sha256,
         costs=cost_facts(subject.costs),
-        split=_split_facts(case.cut),
-        counts=_counts(case, ledger, search),
-        sample=_sample_facts(case, sample),
+        split=validation_facts.of_split(case.cut),
+        counts=validation_facts.of_counts(case.bars, case.cut, ledger, search),
+        sample=validation_facts.of_sample(case.sample_seed, sample),
         seed=case.job.seed,
         training=jsonable(metrics(run)),
         versions={**versions(), **{name: metadata.version(name) for name in PACKAGES}},
         **parts,
     )
+    return judged, stood
+
+
+def _read(job: Job) -> dict[Path, bytes]:
+    """What of the earlier stages a verdict rests on, by its name in their folder."""
+    places = {name: find_artifact(job, name) for name in (CANDIDATE, Path(PHASE0))}
+    return {name: path.read_bytes() for name, path in places.items() if path is not None}
 
 
 def find_artifact(job: Job, name: Path) -> Path | None:
@@ -262,60 +274,3 @@ def _enter_verdict(ledger: Ledger, seen: Seen, verdict: str, p_values: dict[str,
     if seen.look.entry is not None and verdict != "UNCERTIFIED":
         p = {name: one.value for name, one in p_values.items()}
         ledger.enter_verdict(seen.look.entry, verdict, **p)
-
-
-def _sample_facts(case: Case, sample: Sample | None) -> model.Sample:
-    return model.Sample(
-        seed=case.sample_seed,
-        combos=sample.drawn if sample else 0,
-        usable=len(sample.combos) if sample else 0,
-    )
-
-
-def _candidate(case: Case) -> model.Candidate:
-    params, leverage = case.subject.params.as_dict(), case.subject.space.leverage
-    return model.Candidate(
-        id=candidate_of(params, leverage),
-        params=params,
-        leverage=leverage,
-        trial=case.config.trial,
-        export=case.config.export,
-    )
-
-
-def _split_facts(cut: Split) -> model.SplitFacts:
-    return model.SplitFacts(
-        whole_days=cut.whole_days,
-        train_from=cut.train.from_ms,
-        train_to=cut.train.to_ms,
-        train_days=len(cut.train),
-        embargo_days=len(cut.embargo),
-        holdout_from=cut.holdout.from_ms,
-        holdout_to=cut.holdout.to_ms,
-        holdout_days=len(cut.holdout),
-        sufficient=cut.sufficient,
-        reason=cut.reason,
-        needed_days=cut.needed_days,
-    )
-
-
-def _counts(case: Case, ledger: Ledger, search: str) -> model.Counts:
-    """What the ledger says now. The volume of one stage and seed counts once, however often it was continued."""
-    entries = ledger.entries()
-    volume: dict[tuple[str, int, str], int] = {}
-    for one in entries:
-        if one.kind == "search" and one.search == search:
-            key = (one.stage or "", one.seed or 0, one.data_sha256 or "")
-            volume[key] = max(volume.get(key, 0), one.volume or 0)
-    by_stage: dict[str, int] = {}
-    for (stage, _, _), count in volume.items():
-        by_stage[stage] = by_stage.get(stage, 0) + count
-    looks = ledger.looks(case.bars.symbol, case.cut.holdout)
-    return model.Counts(
-        search=search,
-        searches=len({one.search for one in entries if one.kind == "search"}),
-        volume=by_stage,
-        looks=len(looks),
-        looks_of_this_search=sum(one.search == search for one in looks),
-        exposures=len(ledger.exposures(case.bars.symbol, case.cut.holdout)),
-    )

@@ -113,6 +113,7 @@ def _job(options: argparse.Namespace, settings: "Settings", config: "BestConfig"
         train_from=found.data.first // DAY_MS * DAY_MS,
         train_to=-(-last // DAY_MS) * DAY_MS,
         ledger=str(settings.roots.ledger),
+        certified=str(settings.roots.results / "certified"),
         min_trades=found.min_trades,
         seed=found.seed,
         out_dir=str((options.out or options.folder).absolute()),

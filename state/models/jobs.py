@@ -84,6 +84,7 @@ class Job(_Model):
     allow: list[str] = Field(default_factory=list, description="preflight checks whose failure is accepted, by name")
     study: str = Field("auto", description="Optuna storage URL, or auto: a file in out_dir")
     ledger: str = Field("", description="path of search_ledger.jsonl; empty: beside the results")
+    certified: str = Field("", description="folder of certified configurations; empty: certified/ beside the ledger")
     min_trades: int = Field(30, ge=30)
     seed: int = Field(0, ge=0)
     gpu: int = Field(-1, ge=-1, description="-1 CPU; else the index inside CUDA_VISIBLE_DEVICES")
