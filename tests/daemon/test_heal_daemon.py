@@ -14,7 +14,8 @@ from .waiting import until
 Make = Callable[..., Healing]
 WORK = {"do": "work"}
 KILLS = int(os.environ.get("BTSWARM_TEST_KILLS", "10"))
-ROUNDS = "credits = 100000, spawn_burst = 100000, spawn_per_s = 100000"
+"""Of the daemon."""
+FREE = "credits = 100000, poison = 100000, spawn_burst = 100000, spawn_per_s = 100000"
 
 
 def set_clock(one: Healing, offset_s: float) -> None:
@@ -28,7 +29,7 @@ def set_clock(one: Healing, offset_s: float) -> None:
 def test_a_daemon_killed_between_any_two_lines_finds_its_workers_and_starts_none_twice(swarm: Make) -> None:
     """Set BTSWARM_TEST_KILLS for more than ten kills."""
     chance = random.Random(KILLS)
-    one = swarm({"prescreen": [WORK]}, ({**SLEEPER, "copies": 3},), restart=ROUNDS).start()
+    one = swarm({"prescreen": [WORK]}, ({**SLEEPER, "copies": 3},), restart=FREE).start()
     one.worker_of("prescreen")
     for turn in range(KILLS):
         until(lambda: len(one.tokens()) == 4 and len(one.running()) == 4, limit_s=60, what="all workers")
