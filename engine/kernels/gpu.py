@@ -310,8 +310,22 @@ def _accepted(market: GpuMarket, combos: Combos, costs: Costs) -> Combos:
     refuse_impossible(combos, costs, market.bars.base_minutes)
     if len(combos) and int(combos[:, api.STOP_LOSS].min()) == 0:
         raise BadConfig("the screen needs a stop_loss above 0", fix="simulate this configuration exactly instead")
-    rows_of(market.space, combos)
+    if not _inside(market.space, combos):
+        rows_of(market.space, combos)  # which tells what is wrong, and takes its time
     return np.ascontiguousarray(combos, dtype=np.int32)
+
+
+def _inside(space: Space, combos: Combos) -> bool:
+    """The series of every combo are in the space, and so on the device: outside it a kernel would read anything."""
+    if not len(combos):
+        return True
+    for column, (low, high) in ((api.FAST_PERIOD, space.fast_period), (api.SLOW_PERIOD, space.slow_period)):
+        if combos[:, column].min() < low or combos[:, column].max() > high:
+            return False
+    for column, known in ((api.FAST_TF, space.fast_tf), (api.SLOW_TF, space.slow_tf)):
+        if not np.logical_or.reduce([combos[:, column] == tf for tf in known]).all():
+            return False
+    return True
 
 
 def _edges(market: GpuMarket, segments: Ints | None) -> Ints:

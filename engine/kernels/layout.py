@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..bars import Bars, Floats
 from ..strategies.mtf_ema import Space
 from ..timeframes import Windows, windows
-from .market import I32, daily, decision_points, padded
+from .market import I32, daily, decision_points, newest_window, padded
 
 WARP = 32
 
@@ -96,8 +96,8 @@ def lay_out(bars: Bars, space: Space) -> Layout:
     """Raises BadConfig for a timeframe that is no multiple of the bars' own."""
     fast = tuple(_bank(bars, tf, space.fast_period) for tf in space.fast_tf)
     slow = tuple(_bank(bars, tf, space.slow_period) for tf in space.slow_tf)
-    known = [bank.windows.known for bank in slow]
-    points = tuple(Points(*decision_points(bank.windows.known, known, len(bars), WARP)) for bank in fast)
+    newest = [newest_window(bank.windows.known, len(bars)) for bank in (*fast, *slow)]
+    points = tuple(Points(*decision_points(one, newest[len(fast) :], WARP)) for one in newest[: len(fast)])
     day, charges, last = daily(bars)
     count = -(-len(bars) // WARP)
     low, high = padded(bars.low, count * WARP, np.inf), padded(bars.high, count * WARP, -np.inf)

@@ -95,7 +95,8 @@ def prepare(bars: Bars, space: Space, *, threads: int = 1) -> Market:
     with ThreadPoolExecutor(max_workers=threads) as pool:
         fast = tuple(pool.map(lambda tf: _bank(bars, tf, space.fast_period), space.fast_tf))
         slow = tuple(pool.map(lambda tf: _bank(bars, tf, space.slow_period), space.slow_tf))
-        grids = tuple(pool.map(lambda bank: _grid(bank, slow, len(bars)), fast))
+        newest = [newest_window(bank.known, len(bars)) for bank in slow]
+        grids = tuple(pool.map(lambda bank: _grid(bank, newest, len(bars)), fast))
     return Market(bars, space, fast, slow, grids, _prices(bars))
 
 
@@ -107,8 +108,8 @@ def _bank(bars: Bars, tf: int, periods: tuple[int, int]) -> Bank:
     return Bank(tf, periods[0], values, found.known)
 
 
-def _grid(fast: Bank, slow: tuple[Bank, ...], bars: int) -> Grid:
-    at, fast_window, slow_window = decision_points(fast.known, [bank.known for bank in slow], bars, BLOCK)
+def _grid(fast: Bank, slow: list[I32], bars: int) -> Grid:
+    at, fast_window, slow_window = decision_points(newest_window(fast.known, bars), slow, BLOCK)
     values = np.empty((len(fast.values), len(fast_window)), dtype=np.float32)
     low = np.empty((len(values), len(fast_window) // BLOCK), dtype=np.float32)
     high = np.empty_like(low)
@@ -117,25 +118,27 @@ def _grid(fast: Bank, slow: tuple[Bank, ...], bars: int) -> Grid:
     return Grid(at, values, low, high, fast_window, slow_window)
 
 
-def decision_points(fast: Ints, slow: list[Ints], bars: int, block: int) -> tuple[I32, I32, I32]:
+def newest_window(known: Ints, bars: int) -> I32:
+    """int32 [T]: the newest window known at each bar, -1 if none. known: the bar at which each window is."""
+    counts = np.bincount(known, minlength=bars)[:bars]
+    return np.cumsum(counts, dtype=np.int32) - np.int32(1)
+
+
+def decision_points(fast: I32, slow: list[I32], block: int) -> tuple[I32, I32, I32]:
     """Where a pair with this fast timeframe can turn: `at` int32 [P'], and `fast_window` int32 [P] and `slow_window`
     int32 [S, P] as in Grid, padded to whole blocks.
 
-    fast, slow: the bars at which the windows of each timeframe are known.
+    fast, slow: the newest window of each timeframe at each bar, int32 [T].
     """
-    found = np.zeros(bars + 1, dtype=np.bool_)
-    for known in (fast, *slow):
-        found[known] = True
-    at = np.flatnonzero(found[: bars - 1])  # a cross at the last bar acts nowhere
-    padded = -(-max(len(at), 1) // block) * block
-    slow_window = np.stack([_newest(known, at, padded) for known in slow])
-    return at.astype(np.int32), _newest(fast, at, padded), slow_window
-
-
-def _newest(known: Ints, at: Ints, padded: int) -> I32:
-    newest = np.full(padded, -1, dtype=np.int32)
-    newest[: len(at)] = np.searchsorted(known, at, side="right") - 1
-    return newest
+    changed = fast[:-1] > np.append(np.int32(-1), fast[:-2])  # a cross at the last bar acts nowhere
+    for newest in slow:
+        changed |= newest[:-1] > np.append(np.int32(-1), newest[:-2])
+    at = np.flatnonzero(changed)
+    places = -(-max(len(at), 1) // block) * block
+    windows_at = np.full((1 + len(slow), places), -1, dtype=np.int32)
+    for row, newest in zip(windows_at, (fast, *slow), strict=True):
+        row[: len(at)] = newest[at]
+    return at.astype(np.int32), windows_at[0], windows_at[1:]
 
 
 @njit(cache=True, nogil=True)
