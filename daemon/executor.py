@@ -172,7 +172,7 @@ class Executor(Answers):
             return processes.spawn(launch)
 
     def lay_out(self) -> None:
-        """The folder and the lock file of whoever comes next in lanes that were used: making them is what a file system
+        """The folder, the lock file and the log of whoever comes next in lanes that were used: making them is what a file system
         takes longest for, and nobody waits for it now. What fails here is met again, and told, when it is needed."""
         files, lanes = self._swarm.world.files, self._swarm.journal.lanes
         for name in list(self._bare)[:LAID_OUT]:
@@ -181,7 +181,8 @@ class Executor(Answers):
                 folder = self._swarm.folder(lane.next_worker())
                 with contextlib.suppress(OSError, BtswarmError):
                     files.make_folder(folder)
-                    files.close(files.open_append(folder / LOCK))
+                    for path in (folder / LOCK, self._swarm.log(folder.name)):
+                        files.close(files.open_append(path))
 
     def _stop(self, order: Order, action: StopWorker, observation: Observation, plan: Plan) -> None:
         record = self._swarm.journal.workers.get(action.worker)

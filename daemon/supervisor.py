@@ -96,7 +96,7 @@ class Supervisor:
         self._ended: asyncio.Future[int]
         self._timer: asyncio.TimerHandle | None = None
         self._saving: asyncio.TimerHandle | None = None
-        self._gathering = False
+        self._gathering = self._listening = False
 
     # -- start ----------------------------------------------------------------------------------------------------
 
@@ -221,10 +221,9 @@ class Supervisor:
         self._reasons["exit"] = None
         if self._gathering or self._early_s() > 0:
             assert self._loop is not None
-            self._loop.remove_reader(self.processes.fileno())
+            self._deafen()
             self.wake("exit")
         else:
-            self._rest()
             self._run_cycle()
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -237,27 +236,35 @@ class Supervisor:
 
     def _rest(self) -> None:
         """Listen to nothing and wait for nothing."""
+        self._wait_no_more()
+        self._deafen()
+
+    def _wait_no_more(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._loop is not None:
+
+    def _deafen(self) -> None:
+        if self._listening and self._loop is not None:
             self._loop.remove_reader(self.processes.fileno())
+            self._listening = False
 
     def _due_now(self) -> None:
         self._reasons["timer"] = None
-        self._rest()
         self._run_cycle()
 
     def _run_cycle(self) -> None:
         """One cycle, and then to whatever comes first: an exit, a wake, or what is due."""
         assert self._loop is not None
         self._gathering = False
-        self._rest()
+        self._wait_no_more()
         self.turn()
         if self._exit is not None:
             self._ended.set_result(self._exit)
             return
-        self._loop.add_reader(self.processes.fileno(), self._died)
+        if not self._listening:
+            self._loop.add_reader(self.processes.fileno(), self._died)
+            self._listening = True
         self._save_soon(self._loop)
         if self._reasons:
             self.wake(next(iter(self._reasons)))
