@@ -33,6 +33,7 @@ from ..stages import run_stage
 from ..strategies.api import Params
 from ..strategies.mtf_ema import MODES
 from ..validation.selection import Effort
+from ..validation.thresholds import EVIDENCE
 from .families import Family, generator, null_families, power_families, quarters
 
 SuiteName = Literal["null", "power"]
@@ -160,7 +161,8 @@ def _row(found: Validation, bars: Bars, training: Bars, config: BestConfig) -> d
         "p_search": found.p_search.value,
         "p_holdout": found.p_holdout.value,
         "combined": found.certificate.figures["combined"].value,
-        "vetoes": [gate.figure for gate in found.gates[1:] if not gate.passed],
+        "vetoes": [gate.figure for gate in found.gates if gate.figure != EVIDENCE and not gate.passed],
+        "gates": {gate.figure: gate.value for gate in found.gates},
         "nulls": {
             one.kind: {"p": one.p, "exceedances": one.exceedances, "markets": len(one.statistics)}
             for one in found.search_null.nulls

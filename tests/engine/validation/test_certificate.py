@@ -1,10 +1,12 @@
 """The rule: what two p-values come to, and which verdict follows."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from scipy.stats import chi2
 
@@ -16,8 +18,10 @@ from btswarm.engine.progress import Silent
 from btswarm.engine.split import split
 from btswarm.engine.validation import certificate, position_shift
 from btswarm.engine.validation.certificate import judgement, verdict_of
+from btswarm.engine.validation.search_null import CHECKPOINT
 from btswarm.engine.validation.selection import Effort
 from btswarm.engine.validation.thresholds import EVIDENCE, LOOK_ALPHA, TABLE, judge
+from btswarm.state.errors import Stopped, StorageBroken
 from btswarm.state.models.ledger import Entry
 from btswarm.state.models.validation import Figure, Validation
 
@@ -295,3 +299,52 @@ def test_a_spent_hold_out_leaves_the_fourth_unjudged_and_enters_nothing(tmp_path
 
 def test_the_rule_has_a_null_hypothesis() -> None:
     assert certificate.NULL_HYPOTHESIS
+
+
+class StopsWhilePermuting(Silent):
+    """Asks the stage to stop after some null markets."""
+
+    def __init__(self, markets: int) -> None:
+        self.phase_name, self.markets = "", markets
+
+    def phase(self, name: str, steps: int | None = None, unit: str = "") -> None:
+        self.phase_name = unit
+
+    def step(self, done: int, *, checkpoint: int | None = None, next_s: float | None = None) -> None:
+        if self.phase_name == "null markets" and done >= self.markets:
+            raise Stopped("stopped")
+
+
+def test_stopped_among_the_null_markets_it_has_not_looked_and_goes_on_from_there(
+    done: tuple[Path, Validation], tmp_path: Path
+) -> None:
+    job = job_for(tmp_path, BARS, paths=20, permutations=3)
+    with pytest.raises(Stopped):
+        validate.run(job, BARS, StopsWhilePermuting(4), effort=SMALL)
+    assert not any(one.kind == "look" for one in Ledger(tmp_path / "search_ledger.jsonl").entries())
+    saved = orjson.loads((tmp_path / CHECKPOINT).read_bytes())
+    assert [len(found) for found in saved["statistics"].values()] == [3, 1]
+    again = run(tmp_path)
+    assert again.model_dump(exclude={"holdout": {"look"}}) == done[1].model_dump(exclude={"holdout": {"look"}})
+
+
+def test_constant_prices_are_rejected_with_p_values_of_one(tmp_path: Path) -> None:
+    flat = np.full(len(BARS), 7.0)
+    bars = replace(BARS, open=flat, high=flat, low=flat, close=flat)
+    leave_candidate(tmp_path, split(bars).training(bars), best_of(CUT.training(BARS)))
+    (path,) = validate.run(job_for(tmp_path, bars, paths=20, permutations=12), bars, Silent(), effort=SMALL)
+    found = read_model(path, Validation)
+    assert found.verdict == "REJECTED"
+    assert (found.p_search.value, found.p_holdout.value) == (1.0, 1.0)
+    assert found.search_null is not None
+    assert found.search_null.figures["observed_sharpe"].value is None
+
+
+def test_a_ledger_that_was_edited_stops_everything_before_a_verdict(tmp_path: Path) -> None:
+    run(tmp_path)
+    (tmp_path / "validation.json").unlink()
+    ledger = tmp_path / "search_ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b'"REJECTED"', b'"CERTIFIED"'))
+    with pytest.raises(StorageBroken, match="edited"):
+        run(tmp_path)
+    assert not (tmp_path / "validation.json").exists()
