@@ -172,7 +172,7 @@ class Executor(Answers):
             return processes.spawn(launch)
 
     def lay_out(self) -> None:
-        """The folder, the lock file and the log of whoever comes next in lanes that were used: making them is what a file system
+        """Folder, lock file and log of whoever comes next in lanes that were used: making them is what a file system
         takes longest for, and nobody waits for it now. What fails here is met again, and told, when it is needed."""
         files, lanes = self._swarm.world.files, self._swarm.journal.lanes
         for name in list(self._bare)[:LAID_OUT]:
