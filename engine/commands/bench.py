@@ -16,6 +16,7 @@ WHAT = {
     "screen": "combos per second of the screen, against the plain loop over every bar",
     "optimize": "what a trial costs: sampler, storage, simulation",
     "truth": "how often noise is certified, and how often an edge of known size is",
+    "permute": "what the permutation test of a search costs",
     "parity": "does the screen decide as the exact simulator does?",
 }
 
@@ -32,7 +33,12 @@ def main(argv: list[str]) -> int:
     chosen = parser.parse_args(what).what
     if chosen == "screen":
         return screen(rest)
-    module = {"optimize": "bench_optimize", "parity": "bench_parity", "truth": "bench_truth"}[chosen]
+    module = {
+        "optimize": "bench_optimize",
+        "parity": "bench_parity",
+        "permute": "bench_permute",
+        "truth": "bench_truth",
+    }[chosen]
     return int(importlib.import_module(f"...{module}", __name__).main(rest))
 
 

@@ -136,7 +136,7 @@ def search_null(
     if kept.observed is None:
         kept.observed = selection.best(real)
         kept.save()
-    source, rooms = source_of(bars), _Rooms(real, threads)
+    source, rooms = source_of(bars), Rooms(real, threads)
     runs = []
     for number, kind in enumerate(KINDS):
         run = NullRun(kind, kept.observed, count, stop_after)
@@ -156,7 +156,7 @@ def key_of(bars: Bars, selection: Selection) -> str:
     return f"{bars.sha256} {selection.space.sha256} {rules} {versions()}"
 
 
-class _Rooms:
+class Rooms:
     """One rebuilder for each thread that works, and no more threads than fit into the memory."""
 
     def __init__(self, real: Market, threads: int) -> None:
@@ -179,7 +179,7 @@ class _Rooms:
 
 
 def _statistics(
-    source: Source, selection: Selection, kind: Kind, kept: Checkpoint, rooms: _Rooms, count: int
+    source: Source, selection: Selection, kind: Kind, kept: Checkpoint, rooms: Rooms, count: int
 ) -> Iterator[float]:
     """The statistics 1..count in order: those kept, then new ones, each kept as it comes."""
     known = kept.statistics[kind]
