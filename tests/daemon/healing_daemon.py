@@ -16,7 +16,7 @@ PUPPET = Path(__file__).with_name("puppet.py")
 
 def main(argv: list[str]) -> int:
     settings = load(Path(argv[0]))
-    work.ENGINE = ("-I", "-S", str(PUPPET))  # type: ignore[misc]
+    work.ENGINE = ("-I", "-S", str(PUPPET))
     real, offset = SystemClock.now, settings.roots.state.parent / "clock"
     SystemClock.now = lambda self: real(self) + (float(offset.read_text()) if offset.exists() else 0.0)  # type: ignore[method-assign]
     return serve(settings)

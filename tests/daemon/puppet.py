@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -95,7 +96,14 @@ def eat(job: dict[str, Any], act: dict[str, Any]) -> None:
         leave(job, 71, "host_oom", {"message": "out of memory", "steps": 1})
 
 
-ACTS = {"exit": exit_with, "work": work, "silent": silent, "loop": loop, "eat": eat, "tear": tear}
+ACTS: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
+    "exit": exit_with,
+    "work": work,
+    "silent": silent,
+    "loop": loop,
+    "eat": eat,
+    "tear": tear,
+}
 
 
 def main() -> None:
@@ -108,7 +116,7 @@ def main() -> None:
     turn = [json.loads(line)["stage"] for line in deeds.read_text().splitlines()].count(stage)
     acts = json.loads(script.read_text()).get(stage, []) if script.exists() else []
     act = acts[min(turn, len(acts)) - 1] if acts else {"do": "exit", "code": 0, "class": "done", "steps": 1}
-    ACTS[act["do"]](job, act)
+    ACTS[str(act["do"])](job, act)
 
 
 if __name__ == "__main__":

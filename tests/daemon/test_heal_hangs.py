@@ -86,7 +86,8 @@ def test_stopped_processes_are_killed_and_replaced_after_thirty_seconds_whoever_
                    and line["data"]["state"] == "running")  # fmt: skip
     for pid in (engine, command):
         os.kill(pid, signal.SIGSTOP)
-    life = until(lambda: len(one.incidents("stuck", "cpu")) == 2 and one.incidents("stuck", "cpu"), limit_s=60)
+    until(lambda: len(one.incidents("stuck", "cpu")) == 2, limit_s=60, what="both noticed")
+    life = one.incidents("stuck", "cpu")
     assert all(line["data"]["why"].startswith("state T for 3") for line in life)
     for line in life:
         assert one.healed("stuck", line["subject"])[2]["data"]["action"] == "StopWorker"
