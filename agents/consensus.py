@@ -38,6 +38,7 @@ from ..state.models.names import SWARM, is_command, lane_of
 from ..state.models.transitions import ENDED_JOBS
 from .api import Arbiter, Proposals
 from .detectors.placement import spawns_left
+from .detectors.trend import flaps
 
 SAFETY_CLASSES: Final = frozenset(("disk_full", "cannot_write", "gpu_hung", "gpu_lost", "cuda_context", "cpu_fallback"))
 HOURS: Final = 24
@@ -118,7 +119,7 @@ def arbitrate(observation: Observation, proposals: Proposals, memory: Memory) ->
     stopped: dict[str, Proposal] = {}
     counts = {cap.kind: cap.most for cap in CAPS}
     counts["SpawnWorker"] = min(MAX_SPAWNS, spawns_left(observation))
-    flaps = _flaps_left(observation)
+    flaps_left = _flaps_left(observation)
     accepted: list[Proposal] = []
     refused: list[Refusal] = []
     for one in sorted(proposals, key=_order):
@@ -127,7 +128,7 @@ def arbitrate(observation: Observation, proposals: Proposals, memory: Memory) ->
         why = why or _conflict(observation, one, taken, stopped)
         if not why and counts.get(kind, 1) <= 0:
             why = f"enough {kind} for one cycle"
-        if not why and kind == "SetLanes" and not flaps:
+        if not why and kind == "SetLanes" and not flaps_left:
             why = "enough scale changes for this hour"
         if why:
             refused.append(Refusal(one, why))
@@ -222,8 +223,7 @@ def _unwanted(observation: Observation, one: Proposal) -> str:
 
 
 def _flaps_left(observation: Observation) -> bool:
-    most, bucket = observation.swarm.config.scale.flaps_per_hour, observation.buckets.flap
-    return bucket is None or bucket.at(observation.mono, most, most / HOUR_S) >= 1.0
+    return flaps(observation.buckets.flap, observation.mono, observation.swarm.config.scale) >= 1.0
 
 
 def _scored(observation: Observation, memory: Memory) -> Memory:

@@ -77,7 +77,8 @@ class Observer:
         times += self._bucket(observation)
         times += [now + RETRY_S] if observation.host.log_backlog else []
         times += [item.due for item in observation.verify if item.due > now]
-        times += [view.record.stop.due for view in observation.workers.values() if view.record.stop]
+        ladders = (view.record for view in observation.workers.values() if view.record.state == "stopping")
+        times += [record.stop.due for record in ladders if record.stop]  # whom no signal ends is on no rung any more
         first = min(times, default=now + tick_due - mono)
         due = min(tick_due, mono + max(0.0, first - now), self.watching.due(observation))
         return max(mono + STEP_S, due) if due > mono and self._adoption.undecided else due

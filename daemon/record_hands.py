@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ..agents.detectors.trend import flaps
 from ..state.models.actions import (
     EnqueueJobs,
     HoldSubject,
@@ -107,7 +108,7 @@ class RecordHands(Answers):
         same = [one for one in lanes.values() if one.kind == action.kind and one.role != "command"]
         opened = [one.lane for one in same if one.state == "open"]
         if action.kind == "gpu" and action.n > len(opened):
-            self._open_devices(order, observation, action.n - len(opened))
+            self._open_devices(order, observation, action.n - len(opened), self._flap(plan))
             return
         if action.n == len(opened):
             raise Refused(f"{action.n} lanes are open already")
@@ -117,6 +118,7 @@ class RecordHands(Answers):
             "from": len(opened),
             "to": action.n,
             "why": order.reason,
+            "flap": self._flap(plan),
         }
         if action.n > len(opened):
             wanted = action.n - len(opened)
@@ -128,14 +130,21 @@ class RecordHands(Answers):
             data["lanes"] = sorted(opened, key=lambda one: (one in busy, one))[: len(opened) - action.n]
             journal.record(Draft("scale.down", action.kind, data, cause_of(order), order.agent))
 
-    def _open_devices(self, order: Order, observation: Observation, count: int) -> None:
+    def _flap(self, plan: Plan) -> float:
+        """What one change of lanes leaves of this hour's."""
+        bucket = self._swarm.journal.state.control.buckets.flap
+        return flaps(bucket, plan.moment.mono, self._swarm.config.scale) - 1.0
+
+    def _open_devices(self, order: Order, observation: Observation, count: int, flap: float) -> None:
         """The first free places on devices: a lane there is bound to the device's UUID."""
         lanes, slots = self._swarm.journal.lanes, self._swarm.config.lanes.gpu_per_device
+        spent = {"flap": flap}  # all of them together are one change
         for gpu in sorted(observation.gpus.values(), key=lambda one: one.index):
             for slot in range(slots):
                 name = gpu_lane(gpu.index, slot if slots > 1 else None)
                 if count and (name not in lanes or lanes[name].state in ("closed", "draining")):
-                    data = {"kind": "gpu", "role": "main", "gpu_uuid": gpu.uuid}
+                    data = {"kind": "gpu", "role": "main", "gpu_uuid": gpu.uuid, **spent}
+                    spent = {}
                     self._swarm.journal.record(Draft("lane.opened", name, data, cause_of(order), order.agent))
                     count -= 1
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...state.models.config import Scale
+from ...state.models.records import Bucket
 
+HOUR_S: Final = 3600.0
 _ROUNDING: Final = 1e-9
 
 
@@ -61,6 +63,13 @@ def trimmed(count: int, wanted: int, window: Window, mono: float, scale: Scale) 
     if wanted < count and window.full(mono, scale.down_window_s):
         return min(count, window.largest)
     return count
+
+
+def flaps(bucket: Bucket | None, mono: float, scale: Scale) -> float:
+    """Changes that may still be made. Half of an hour's are there at once and the other half come in its course, so
+    that no hour has more than `flaps_per_hour`, wherever it begins."""
+    size, per_s = max(1.0, scale.flaps_per_hour / 2), scale.flaps_per_hour / 2 / HOUR_S
+    return size if bucket is None else bucket.at(mono, size, per_s)
 
 
 def past(since: float | None, mono: float, span_s: float) -> bool:

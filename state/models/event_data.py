@@ -147,6 +147,7 @@ class LaneOpened(TypedDict):
     role: str
     gpu_uuid: NotRequired[str]
     claims: NotRequired[Json]
+    flap: NotRequired[float]
 
 
 Scaled = TypedDict(

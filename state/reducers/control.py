@@ -229,6 +229,7 @@ CONTROL: Final[Mapping[Kind, Reducer]] = {
     "agent.quarantined": _agent_quarantined,
     "worker.spawning": _spend,
     "worker.exited": _spend,
+    "lane.opened": _spend,
     "scale.up": _spend,
     "scale.down": _spend,
     "job.queued": _spend,

@@ -148,7 +148,7 @@ def test_lanes_change_at_most_so_often_an_hour() -> None:
     empty = world()
     empty = replace(empty, buckets=replace(empty.buckets, flap=Bucket(0.5, MONO)))
     assert decide([SCALE], empty).accepted == ()
-    later = replace(empty, mono=MONO + 60.0)
+    later = replace(empty, mono=MONO + 120.0)
     assert decide([SCALE], later).accepted == (SCALE,)
 
 
