@@ -112,16 +112,10 @@ def _has_memory(pid: int) -> bool:
     return stat is not None and not stat.kernel
 
 
-def children() -> set[int]:
-    """Our main thread's children: all that it started, and all that were handed to us when their parent died.
-
-    Kernels without that file: every process whose parent we are.
-    """
+def children() -> list[int]:
+    """Every process whose parent we are: a pass over /proc, for kernels that keep no list of them."""
     own = os.getpid()
-    data = _read(f"/proc/{own}/task/{own}/children")
-    if data is None:
-        return {int(name) for name in os.listdir(PROC) if name.isdigit() and _parent(int(name)) == own}
-    return set(map(int, data.split()))
+    return [int(name) for name in os.listdir(PROC) if name.isdigit() and _parent(int(name)) == own]
 
 
 def own_epoch() -> str:

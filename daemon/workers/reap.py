@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Set
+from io import FileIO
 
 from .identity import BURIED, children, stat_of
 
@@ -38,10 +39,33 @@ def bury(pid: int, pidfd: int) -> int | None:
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
-def unknown_children(owned: Set[int]) -> list[int]:
+class Children:
+    """Our main thread's children: all that it started, and all that were handed to us when their parent died.
+
+    Looked up at every end of a worker, so the kernel's list of them is held open.
+    """
+
+    def __init__(self) -> None:
+        self._file: FileIO | None = None
+        with contextlib.suppress(OSError):
+            self._file = FileIO(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def others(self, owned: Set[bytes]) -> list[int]:
+        """Without those of `owned`, pids as the kernel writes them."""
+        if self._file is None:
+            return [pid for pid in children() if b"%d" % pid not in owned]
+        self._file.seek(0)
+        return [int(pid) for pid in set(self._file.readall().split()) - owned]
+
+
+def unknown_children(there: Children, owned: Set[bytes]) -> list[int]:
     """Living children that nobody waits for; dead ones are reaped on the way. `owned`: somebody waits for these."""
     found = []
-    for pid in children() - owned:
+    for pid in there.others(owned):
         stat = stat_of(pid)
         if stat is None or stat.state in BURIED:
             with contextlib.suppress(ChildProcessError):

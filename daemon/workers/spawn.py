@@ -112,16 +112,15 @@ def is_locked(path: Path) -> bool:
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[int]:
     """The lock, above the descriptors that the child gets. Raises BlockingIOError when somebody has it."""
-    low = open_lock(path)
+    lock = open_lock(path)
     try:
-        fcntl.flock(low, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        high = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, ABOVE_STDIO)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock < ABOVE_STDIO:
+            low, lock = lock, fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, ABOVE_STDIO)
+            os.close(low)
+        yield lock
     finally:
-        os.close(low)
-    try:
-        yield high
-    finally:
-        os.close(high)
+        os.close(lock)
 
 
 def _place(pid: int) -> None:

@@ -17,7 +17,7 @@ from ...state.models.readings import Known, Missing, Reading
 from ..ports import CannotSpawn, Clock, Ended, Identity, Launch, Sample, Seen
 from ..probes.process import ProcessProbe
 from .identity import BURIED, census, look, recognise, stat_of, token_of
-from .reap import bury, unknown_children
+from .reap import Children, bury, unknown_children
 from .spawn import is_locked, spawn
 
 PATIENCE_S: Final = 10.0
@@ -50,7 +50,8 @@ class RealProcesses:
         self._poll = select.epoll()
         self._by_worker: dict[str, _Owned] = {}
         self._by_fd: dict[int, _Owned] = {}
-        self._pids: set[int] = set()
+        self._pids: set[bytes] = set()  # whom we wait for, as the kernel writes them
+        self._children = Children()
         self._strays: dict[int, Seen] = {}
         self._dying: list[_Dying] = []
         self._helpers: dict[int, int] = {}  # pid -> pidfd
@@ -63,11 +64,13 @@ class RealProcesses:
     def helper(self, pid: int) -> None:
         """A child that somebody else in this process waits for; its end wakes whoever waits for ours."""
         self._helpers[pid] = os.pidfd_open(pid)
+        self._pids.add(b"%d" % pid)
         self._poll.register(self._helpers[pid], select.EPOLLIN)
 
     def helper_gone(self, pid: int) -> None:
         """It was buried."""
         os.close(self._helpers.pop(pid))
+        self._pids.discard(b"%d" % pid)
 
     def spawn(self, launch: Launch) -> Identity:
         pid = spawn(launch)
@@ -151,7 +154,7 @@ class RealProcesses:
 
     def _carriers(self) -> Sequence[Seen]:
         """Children that nobody waits for and that carry a token of this swarm."""
-        unknown = set(unknown_children(self._pids | self._helpers.keys() if self._helpers else self._pids))
+        unknown = set(unknown_children(self._children, self._pids))
         found = recognise(unknown - self._nobody, self._swarm_id)
         self._nobody = unknown - {seen.pid for seen in found}
         return found
@@ -190,13 +193,14 @@ class RealProcesses:
         for pidfd in (*self._strays, *self._helpers.values()):
             os.close(pidfd)
         self._helpers = {}
+        self._children.close()
         self._by_worker, self._by_fd, self._strays = {}, {}, {}
         self._poll.close()
 
     def _own(self, identity: Identity, pidfd: int, probe: ProcessProbe, *, child: bool) -> Identity:
         owned = _Owned(identity, pidfd, child, probe)
         self._by_worker[identity.worker] = self._by_fd[pidfd] = owned
-        self._pids.add(identity.pid)
+        self._pids.add(b"%d" % identity.pid)
         self._poll.register(pidfd, select.EPOLLIN)
         return identity
 
@@ -214,7 +218,7 @@ class RealProcesses:
         os.close(owned.pidfd)
         owned.probe.close()
         del self._by_fd[owned.pidfd], self._by_worker[owned.identity.worker]
-        self._pids.discard(owned.identity.pid)
+        self._pids.discard(b"%d" % owned.identity.pid)
         self._dying.append(_Dying(owned.identity, code, self._clock.mono(), child))
 
     def _kill_strays(self) -> None:

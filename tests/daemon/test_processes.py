@@ -199,3 +199,18 @@ def test_spawning_costs_little(processes: RealProcesses, swarm_id: str, tmp_path
         processes.spawn(launch(tmp_path, swarm_id, "exec sleep 60", f"cpu000@{number}"))
     print(f"{(time.perf_counter() - before) / 20 * 1e3:.2f} ms a spawn")  # noqa: T201
     until(lambda: len(census.carriers(swarm_id)) == 20, what="all of them")
+
+
+def test_a_worker_runs_behind_a_daemon_that_was_given_precedence(
+    processes: RealProcesses, swarm_id: str, tmp_path: Path
+) -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    except PermissionError:
+        pytest.skip("this user may not take precedence")
+    try:
+        identity, _ = start(processes, tmp_path, swarm_id, "echo here; exec sleep 60")
+        assert os.getpriority(os.PRIO_PROCESS, identity.pid) == 0
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
