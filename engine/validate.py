@@ -114,9 +114,9 @@ def validate(case: Case, ledger: Ledger, report: Reporter) -> tuple[Validation, 
     run = simulate(subject.training, subject.params, subject.costs, subject.space.leverage)
     observed = compute.observed_of(run)
     sample = compute.sample_of(subject, case.sample_seed, case.sample_size, report)
-    rest = compute.from_sample(subject, sample, observed, report)
-    own = compute.from_candidate(subject, run, observed, report)
     nulls, untested = _search_null(case, report)
+    rest = compute.from_sample(subject, sample, observed, nulls.luck if nulls else math.nan, report)
+    own = compute.from_candidate(subject, run, observed, report)
     seen, unseen = _look(case, ledger, search)
     p_values = {
         "p_search": sections.figure(nulls.p if nulls else math.nan, untested),

@@ -167,6 +167,12 @@ def _row(found: Validation, bars: Bars, training: Bars, config: BestConfig) -> d
             one.kind: {"p": one.p, "exceedances": one.exceedances, "markets": len(one.statistics)}
             for one in found.search_null.nulls
         },
+        "luck": {
+            one.kind: [round(value, 3) for value in one.statistics if value is not None]
+            for one in found.search_null.nulls
+        },
+        "effective_trials": found.deflated_sharpe.figures["effective_trials"].value,
+        "sharpe_to_beat": found.deflated_sharpe.figures["sharpe_to_beat"].value,
         "best_sharpe": found.search_null.figures["observed_sharpe"].value,
         "sharpe_training": sharpe(own.daily_returns()),
         "sharpe_holdout": found.holdout.figures["sharpe"].value,

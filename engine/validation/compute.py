@@ -77,8 +77,13 @@ def sample_of(subject: Subject, seed: int, size: int, report: Reporter) -> Sampl
     )
 
 
-def from_sample(subject: Subject, sample: Sample | None, observed: Moments, report: Reporter) -> FromSample:
-    """Deflated Sharpe ratio, PBO, both walk-forwards, combinatorial cross-validation."""
+def from_sample(
+    subject: Subject, sample: Sample | None, observed: Moments, luck: float, report: Reporter
+) -> FromSample:
+    """Deflated Sharpe ratio, PBO, both walk-forwards, combinatorial cross-validation.
+
+    `luck`: the mean best Sharpe ratio on markets that hold nothing, NaN where none were made.
+    """
     if sample is None or len(sample.combos) == 0:
         return _without_sample(subject, observed, sections.TOO_SHORT if sample is None else sections.NO_COMBO)
     report.phase("exact", min(FOR_COMPONENTS, len(sample.combos)), "combos")
@@ -92,7 +97,7 @@ def from_sample(subject: Subject, sample: Sample | None, observed: Moments, repo
     rolling, anchored = (_walk_forward(subject, sample, anchored=kind) for kind in (False, True))
     paths = cpcv.path_sharpes(sums, trades, days, sections.TESTED_BLOCKS, subject.min_trades)
     return FromSample(
-        sections.of_deflated_sharpe(observed, sample.sharpes, components, subject.tried),
+        sections.of_deflated_sharpe(observed, sample.sharpes, components, subject.tried, luck),
         sections.of_pbo(overfit, len(sums)),
         rolling,
         anchored,
@@ -146,7 +151,7 @@ def _without_sample(subject: Subject, observed: Moments, reason: str) -> FromSam
     none = np.empty(0)
     walk = sections.without_walk_forward(reason)
     return FromSample(
-        sections.of_deflated_sharpe(observed, none, 0, subject.tried, reason),
+        sections.of_deflated_sharpe(observed, none, 0, subject.tried, reason=reason),
         sections.of_pbo(None, 0, reason),
         walk,
         walk,

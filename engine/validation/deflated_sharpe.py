@@ -18,6 +18,8 @@ NULL_HYPOTHESIS = (
     "the true Sharpe ratio is at most what the best of N independent configurations without an edge is expected to show"
 )
 EULER = float(np.euler_gamma)
+MOST = 1e12  # trials: nobody makes more
+HALVINGS = 60
 TAIL = 12.0  # a standard normal holds nothing beyond, in float64
 
 
@@ -60,6 +62,15 @@ def deflated_sharpe_ratio(observed: Moments, trials: float, variance: float, mea
     """Deflate `observed` by N trials whose Sharpe ratios have this variance and mean, all per observation."""
     sr0 = mean + math.sqrt(variance) * expected_max_z(trials)
     return Deflated(sr0, psr(observed.sr, sr0, observed.n, observed.skew, observed.kurtosis))
+
+
+def trials_that_reach(z: float) -> float:
+    """The number of standard normals whose expected maximum is `z`, from 2 to MOST; the inverse of `expected_max_z`."""
+    low, high = math.log(2.0), math.log(MOST)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if expected_max_z(math.exp(middle)) < z else (low, middle)
+    return math.exp((low + high) / 2)
 
 
 def prudent(trials: float, variance: float, mean: float, n: int) -> tuple[float, float, float]:

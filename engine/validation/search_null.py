@@ -81,6 +81,12 @@ class SearchNull:
         """The larger of the two; NaN when none was wanted."""
         return max((run.p for run in self.runs), default=math.nan)
 
+    @property
+    def luck(self) -> float:
+        """The mean best Sharpe ratio on the null markets of the kind on which it is larger; NaN where there is none."""
+        found = [[one for one in run.statistics if math.isfinite(one)] for run in self.runs]
+        return max((float(np.mean(values)) for values in found if values), default=math.nan)
+
 
 class Checkpoint:
     """What was computed so far, in one small file. Statistics are kept; how many are wanted may change."""

@@ -74,20 +74,32 @@ def of_sharpe(observed: sharpe_ratio.Moments) -> Section:
 
 
 def of_deflated_sharpe(
-    observed: sharpe_ratio.Moments, sharpes: Floats, components: int, tried: int, reason: str = NO_COMBO
+    observed: sharpe_ratio.Moments,
+    sharpes: Floats,
+    components: int,
+    tried: int,
+    luck: float = math.nan,
+    reason: str = NO_COMBO,
 ) -> Section:
-    """`sharpes`: of the sampled combos per observation. `components`: that explain 95 % of their daily returns."""
+    """`sharpes`: of the sampled combos per observation. `components`: that explain 95 % of their daily returns.
+
+    `luck`: the mean best Sharpe ratio of a year on markets that hold nothing, NaN where none were made.
+    """
     names = ("probability", "sharpe_to_beat", "effective_trials", "variance_of_trials", "combos_tried", "days_needed")
     head = {
         "null_hypothesis": deflated_sharpe.NULL_HYPOTHESIS,
-        "method": f"Bailey and Lopez de Prado (2014); N the components that explain 95 % of the daily returns of up to "
-        f"2,000 sampled combos, at least {effective_trials.FLOOR}; V at least 1 / (T - 1), mean of trials at least 0",
+        "method": "Bailey and Lopez de Prado (2014); N as many as reach the mean best Sharpe ratio of the null markets, "
+        f"or else the components that explain 95 % of the daily returns of up to 2,000 sampled combos, at least "
+        f"{effective_trials.FLOOR}; V at least 1 / (T - 1), mean of trials at least 0",
     }
     if len(sharpes) < 2 or observed.n < 2:
         return Section(**head, figures=missing(reason, *names))
     spread, mean = float(np.var(sharpes, ddof=1)), float(np.mean(sharpes))
-    wanted = max(effective_trials.FLOOR, components)
+    wanted: float = max(effective_trials.FLOOR, components)
     trials, variance, centre = deflated_sharpe.prudent(wanted, spread, mean, observed.n)
+    if math.isfinite(luck):
+        best = (luck / math.sqrt(DAYS_PER_YEAR) - centre) / math.sqrt(variance)
+        trials = deflated_sharpe.trials_that_reach(best)
     found = deflated_sharpe.deflated_sharpe_ratio(observed, trials, variance, centre)
     needed = sharpe_ratio.min_track_record_length(observed.sr, found.sr0, observed.skew, observed.kurtosis)
     values = (found.dsr, found.sr0 * math.sqrt(DAYS_PER_YEAR), trials, variance, tried)

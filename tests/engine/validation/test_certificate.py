@@ -18,6 +18,7 @@ from btswarm.engine.progress import Silent
 from btswarm.engine.split import split
 from btswarm.engine.validation import certificate, position_shift
 from btswarm.engine.validation.certificate import judgement, verdict_of
+from btswarm.engine.validation.deflated_sharpe import expected_max_z, trials_that_reach
 from btswarm.engine.validation.search_null import CHECKPOINT
 from btswarm.engine.validation.selection import Effort
 from btswarm.engine.validation.thresholds import EVIDENCE, LOOK_ALPHA, TABLE, judge
@@ -348,3 +349,21 @@ def test_a_ledger_that_was_edited_stops_everything_before_a_verdict(tmp_path: Pa
     with pytest.raises(StorageBroken, match="edited"):
         run(tmp_path)
     assert not (tmp_path / "validation.json").exists()
+
+
+def test_the_effective_trials_are_as_many_as_reach_what_luck_finds_on_null_markets(
+    done: tuple[Path, Validation],
+) -> None:
+    found = done[1]
+    assert found.search_null is not None
+    means = [float(np.mean([x for x in one.statistics if x is not None])) for one in found.search_null.nulls]
+    assert found.deflated_sharpe.figures["sharpe_to_beat"].value == pytest.approx(max(means), rel=1e-6)
+    trials = found.deflated_sharpe.figures["effective_trials"].value
+    assert trials is not None
+    assert trials > 2
+
+
+@pytest.mark.parametrize("trials", [2.0, 7.5, 50.0, 20_000.0, 1e9])
+def test_the_trials_that_reach_an_expected_maximum_are_found_back(trials: float) -> None:
+    assert trials_that_reach(expected_max_z(trials)) == pytest.approx(trials, rel=1e-6)
+    assert trials_that_reach(-1.0) == pytest.approx(2.0)
