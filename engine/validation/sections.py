@@ -88,7 +88,7 @@ def of_deflated_sharpe(
     names = ("probability", "sharpe_to_beat", "effective_trials", "variance_of_trials", "combos_tried", "days_needed")
     head = {
         "null_hypothesis": deflated_sharpe.NULL_HYPOTHESIS,
-        "method": "Bailey and Lopez de Prado (2014); N as many as reach the mean best Sharpe ratio of the null markets, "
+        "method": "Bailey and Lopez de Prado (2014); N as many as reach the mean best Sharpe ratio of null markets, "
         f"or else the components that explain 95 % of the daily returns of up to 2,000 sampled combos, at least "
         f"{effective_trials.FLOOR}; V at least 1 / (T - 1), mean of trials at least 0",
     }
