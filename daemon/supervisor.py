@@ -37,6 +37,7 @@ from .moment import Moment
 from .notebook import Notebook
 from .observe import Observer
 from .ports import World
+from .probes.gpu import GpuProbe
 from .probes.host import HostProbe
 from .probes.provider import provider_of
 from .probing import Probing
@@ -128,8 +129,11 @@ class Supervisor:
                                       "logs": self.settings.roots.logs})  # fmt: skip
         tools = RealTools(self.processes, clock, os.environ)
         self._stack.callback(tools.close)
+        gpu = GpuProbe(self.processes, clock, self.settings.config.gpu, os.environ)
+        self._stack.callback(gpu.close)
+        gpu.start()
         provider = provider_of(os.environ, tools, clock, self.settings.config.budget)
-        world = World(clock, SystemRandom(), meter, RealFiles(), self.processes, self.host, NoGpu(), provider, tools)
+        world = World(clock, SystemRandom(), meter, RealFiles(), self.processes, self.host, gpu, provider, tools)
         swarm = assemble(self.settings, world, memory, swarm_id, self.build)
         memories, said = memories_of(self.roster, memory)
         memory.said += said

@@ -14,7 +14,7 @@ import pytest
 from .checkout import CHECKOUT, ROOMS, files, modules
 
 SHIPPED = (".py", ".cu", ".css", ".html", ".j2", ".js", ".svg", ".service", ".slice", ".conf")
-OPTIONAL = {"cupy", "cupy_backends", "libtmux"}
+OPTIONAL = {"cupy", "cupy_backends", "pynvml", "libtmux"}
 FRONT_DOOR = {"__init__.py", "__main__.py", "cli.py", "py.typed"}
 
 
