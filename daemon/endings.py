@@ -33,12 +33,15 @@ class Endings:
     def __init__(self, swarm: Swarm) -> None:
         self._swarm = swarm
         self._oom_kills = known(swarm.world.host.readings().oom_kills)
+        self._strays: set[tuple[int, int]] = set()
+        """Whom the last tick killed: one that does not die is told of once."""
 
     def judge(self, moment: Moment) -> list[WorkerView]:
         """Everybody who ended since the last cycle, as views of workers that are no more."""
         ended = self._swarm.world.processes.ended()
         if moment.tick:
             self.look_again()
+            self._tidy()
         if not ended:
             return []
         starved = any(one.code in KILLED for one in ended) and self._starved()
@@ -89,6 +92,18 @@ class Endings:
             needs = f"processes {left} survive SIGKILL: find out what they wait for, or restart the host"
             name = incidents.detect(swarm.journal, "unkillable", record.worker, needs, severity="critical")
             incidents.escalate(swarm.journal, name, needs, needs=needs)
+
+    def _tidy(self) -> None:
+        """Children that were handed to us: the dead ones are reaped, though no worker ended, or they would pile up;
+        living ones of dead workers are killed."""
+        journal, processes = self._swarm.journal, self._swarm.world.processes
+        strays = processes.strays({record.token for record in journal.workers.values()})
+        for seen in strays:
+            processes.kill(seen)
+            if (seen.pid, seen.ticks) not in self._strays:
+                data = {"token": seen.token[-8:], "why": "its worker ended"}
+                journal.tell(Draft("orphan.killed", f"pid {seen.pid}", data))
+        self._strays = {(seen.pid, seen.ticks) for seen in strays}
 
     def never_began(self, record: WorkerRecord, why: str, moment: Moment, *, class_: str = "crash") -> None:
         """An intent that came to no process: its job is queued again, on credit if it was refused by the host."""

@@ -105,6 +105,15 @@ def test_an_escapee_of_a_worker_that_died_while_no_daemon_lived_is_killed(make: 
     assert len(daemon.tokens()) == 1
 
 
+def test_what_a_living_worker_leaves_to_us_is_buried_though_no_worker_ever_ends(make: Make) -> None:
+    script = "for n in 1 2 3; do (setsid sh -c 'echo $$' &); done; exec sleep 600"
+    daemon = make(["sh", "-c", script], 1, tables="cycle = { tick_s = 0.5, agent_hard_s = 0.4 }").start().up()
+    (log,) = (daemon.root / "logs").glob("*@1.log")
+    left = until(lambda: len(said := log.read_text().split()) == 3 and said, what="what the worker left")
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), what="their burial")
+    assert daemon.full()
+
+
 def test_a_process_with_our_token_and_no_record_is_killed_and_a_foreign_one_is_not(make: Make) -> None:
     daemon = make(copies=1).start().up()
     daemon.kill()
