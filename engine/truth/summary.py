@@ -11,6 +11,8 @@ from ..validation.failure_rate import max_failures, upper_bound
 
 UNIFORM = ("gbm", "gbm_drift", "real_permuted")
 """Where the permutation p is exactly uniform; elsewhere clusters of volatility make it so only roughly."""
+DEFLATED_SHARPE = "deflated_sharpe.probability"
+DEFLATED = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 TIES = 0  # seed by which ties are broken
 
 
@@ -25,6 +27,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "rate_below_at_95_percent": round(upper_bound(certified, len(rows)), 4) if rows else None,
         "allowed_for_5_percent": max_failures(len(rows)) if rows else None,
         "families": {name: _counts([row for row in rows if row["family"] == name]) for name in families},
+        "rules": {name: rules([row for row in rows if name in ("all", row["family"])]) for name in (*families, "all")},
         "ks_uniform": _ks([row for row in rows if row["family"] in UNIFORM], "two-sided"),
         "ks_not_too_small": _ks(rows, "greater"),
     }
@@ -41,6 +44,19 @@ def _counts(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "vetoes": dict(vetoes.most_common()),
         "seconds": round(float(np.mean([row["seconds"] for row in rows])), 1),
     }
+
+
+def rules(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """How many would be certified by other rules: the evidence alone, without one of the vetoes, and with another limit
+    of the deflated Sharpe ratio."""
+    proven = [row for row in rows if _evidence(row)]
+    vetoes = sorted({veto for row in rows for veto in row.get("vetoes", ())})
+    told = {"as it is": sum(not row["vetoes"] for row in proven), "the evidence alone": len(proven)}
+    told |= {f"without {veto}": sum(set(row["vetoes"]) <= {veto} for row in proven) for veto in vetoes}
+    for limit in DEFLATED:
+        passed = [row for row in proven if (row["gates"].get(DEFLATED_SHARPE) or 0.0) >= limit]
+        told[f"{DEFLATED_SHARPE} >= {limit:g}"] = sum(set(row["vetoes"]) <= {DEFLATED_SHARPE} for row in passed)
+    return told
 
 
 def _evidence(row: dict[str, Any]) -> bool:
@@ -85,6 +101,8 @@ def lines(told: dict[str, Any]) -> Iterable[str]:
         verdicts = ", ".join(f"{count} {word}" for word, count in one["verdicts"].items())
         certified = one["verdicts"].get("CERTIFIED", 0)
         yield f"{name:<22}{one['markets']:>8}{certified:>10}{one['p_search_at_most_0.05']:>9}  {verdicts}"
+    for name, count in told["rules"]["all"].items():
+        yield f"  {count:>4} by the rule: {name}"
     yield f"{told['certified']} of {told['markets']} certified; rate below {told['rate_below_at_95_percent']} at 95 %"
     for name in ("ks_uniform", "ks_not_too_small"):
         if told[name]:

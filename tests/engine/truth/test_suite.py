@@ -25,7 +25,10 @@ def tasks(markets: int = 4) -> list[Task]:
 
 def row(task: Task, verdict: str = "REJECTED", p: float = 0.5) -> dict[str, Any]:
     nulls = {"permutation": {"p": p, "exceedances": 1, "markets": 3}}
-    return {**task.key, "verdict": verdict, "p_search": p, "combined": p, "nulls": nulls, "seconds": 1.0, "vetoes": []}
+    vetoes = ["pbo.pbo"] if verdict == "REJECTED" else []
+    gates = {"deflated_sharpe.probability": 0.93, "pbo.pbo": 0.7 if vetoes else 0.2}
+    head = {**task.key, "verdict": verdict, "p_search": p, "combined": p, "nulls": nulls, "seconds": 1.0}
+    return head | {"vetoes": vetoes, "gates": gates}
 
 
 @pytest.fixture
@@ -102,6 +105,15 @@ def test_the_summary_counts_by_family_and_bounds_the_rate() -> None:
     assert told["rate_below_at_95_percent"] < 0.048
     assert told["families"]["gbm"]["markets"] == 75
     assert sum(one["verdicts"].get("CERTIFIED", 0) for one in told["families"].values()) == 8
+
+
+def test_the_summary_says_what_other_rules_would_have_certified() -> None:
+    certified, vetoed, *others = [row(task) for task in tasks()]
+    certified |= row(tasks()[0], "CERTIFIED", p=0.01)
+    vetoed |= {"combined": 0.02}
+    told = summary([certified, vetoed, *others])["rules"]["all"]
+    assert (told["as it is"], told["the evidence alone"], told["without pbo.pbo"]) == (1, 2, 2)
+    assert (told["deflated_sharpe.probability >= 0.9"], told["deflated_sharpe.probability >= 0.95"]) == (1, 0)
 
 
 @pytest.mark.parametrize("stop_after", [5, 1000])
