@@ -35,6 +35,7 @@ class Observer:
         self.watching = Watching(swarm)
         self.usage = Usage()
         self._views: dict[str, WorkerView] = {}
+        self._seen = -1  # the cycle of these views
         self._last: Moment | None = None
 
     def observe(self, moment: Moment) -> Observation:
@@ -129,7 +130,8 @@ class Observer:
     def _workers(self, records: Mapping[str, WorkerRecord], moment: Moment) -> dict[str, WorkerView]:
         """Views by worker; one whose record and readings did not change is the one of the cycle before."""
         known, watching = self._views, self.watching
-        suspects = records if moment.tick else watching.suspects
+        suspects = records if moment.tick and moment.cycle != self._seen else watching.suspects
+        self._seen = moment.cycle
         views = {}
         for name, record in records.items():
             view = known.get(name)
