@@ -35,9 +35,12 @@ def _finite(one: NullFacts) -> list[float]:
 def _histogram(one: NullFacts, observed: float) -> plot.Plot:
     values = _finite(one)
     low, high = min(*values, observed), max(*values, observed)
-    room = 0.05 * (high - low) or 0.1
-    counts, edges = np.histogram(values, bins=BINS, range=(low - room, high + room))
-    x, y = plot.Scale(low - room, high + room), plot.Scale(0.0, 1.08 * float(counts.max()))
+    width = (high - low) / BINS or 0.1
+    # An edge lies at the observed one, so that what was as good stands apart from the rest.
+    first, last = int(np.floor((low - observed) / width)) - 1, int(np.floor((high - observed) / width)) + 2
+    edges = observed + width * np.arange(first, last + 1)
+    counts, _ = np.histogram(values, bins=edges)
+    x, y = plot.Scale(float(edges[0]), float(edges[-1])), plot.Scale(0.0, 1.08 * float(counts.max()))
     shapes = {"bar up": "", "bar down": ""}
     for left, right, n in zip(edges[:-1], edges[1:], counts, strict=True):
         if n:
