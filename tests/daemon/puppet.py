@@ -52,7 +52,7 @@ def tear(job: dict[str, Any], act: dict[str, Any]) -> None:
 
 
 def work(job: dict[str, Any], act: dict[str, Any]) -> None:
-    """Steps for ever; TERM ends it with a checkpoint."""
+    """Steps for ever, told with what the act says besides; TERM ends it with a checkpoint."""
     step = [0]
 
     def stop(_number: int, _frame: object) -> None:
@@ -61,7 +61,7 @@ def work(job: dict[str, Any], act: dict[str, Any]) -> None:
     signal.signal(signal.SIGTERM, stop)
     while not act.get("steps") or step[0] < act["steps"]:
         step[0] += 1
-        progress(job, step[0])
+        progress(job, step[0], **act.get("said", {}))
         time.sleep(act.get("between_s", BETWEEN_STEPS_S))
     leave(job, 0, "done", act)
 
