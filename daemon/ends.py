@@ -12,8 +12,10 @@ from ..state.errors import ExitCode, FailureClass
 from ..state.models.config import RestartTable
 from ..state.models.facts import ExitView
 from ..state.models.failures import POLICIES, Policy, class_of_exit
+from ..state.models.jobs import VERSION
 from ..state.models.names import is_command
 from ..state.models.records import Hold, JobRecord, Restarts, WorkerRecord
+from ..state.wire import encode
 from .ports import Ended, Files
 from .probes.artifacts import fault
 
@@ -21,6 +23,8 @@ EXIT = "exit.json"
 PROGRESS = "progress.json"
 BEFORE_WORK = ("start", "load")
 INPUT_WAIT_S = 60.0
+ARTIFACTS_BYTES = 3000
+"""Of the names of a job's artifacts, which the event that it is done has to hold."""
 OUTSIDE = frozenset(-one for one in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 SIGNALS: dict[int, str] = {int(one): one.name for one in signal.Signals}
 STOPPED_AS: dict[str, FailureClass] = {
@@ -55,12 +59,16 @@ class Verdict:
 
 
 def read_exit(files: Files, folder: Path, worker: str) -> dict[str, Any] | None:
-    """The worker's last word, None if there is none that can be believed."""
+    """The worker's last word, None if there is none that can be believed: of another, of a newer version, or with
+    artifacts that are no list of names."""
     try:
         said = orjson.loads(files.read(folder / EXIT))
     except (OSError, orjson.JSONDecodeError):
         return None
-    return said if isinstance(said, dict) and said.get("worker") == worker else None
+    if not isinstance(said, dict) or said.get("worker") != worker or (_number(said.get("v", VERSION)) or 0) > VERSION:
+        return None
+    names = said.get("artifacts", [])
+    return said if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
 def reached(files: Files, folder: Path, worker: str) -> tuple[int, int | None]:
@@ -90,7 +98,7 @@ def exit_view(
         fix=str(said.get("fix", "")),
         steps=_number(said.get("steps")) or 0,
         checkpoint=_number(said.get("checkpoint")),
-        artifacts=tuple(map(str, said.get("artifacts", ()))),
+        artifacts=tuple(said.get("artifacts", ())),
         peak_mem_mb=_number(said.get("peak_mem_mb")) or 0,
         peak_gpu_mb=_number(said.get("peak_gpu_mb")) or 0,
         batch=_number(said.get("batch")),
@@ -130,10 +138,13 @@ def _class(record: WorkerRecord, code: int | None, said: dict[str, Any] | None, 
            starved: bool) -> tuple[FailureClass, str]:  # fmt: skip
     """The class, and why if that is not the worker's own message."""
     stopped = STOPPED_AS.get(record.stop.reason, FailureClass.STOPPED) if record.stop else None
-    if code == 0 or (code == ExitCode.CHECK_FAILED and said and said.get("class") == FailureClass.DONE):
+    mute = said is None and not is_command(record.job)
+    if (code == 0 and not mute) or (code == ExitCode.CHECK_FAILED and said and said.get("class") == FailureClass.DONE):
         return _done(said, files)  # a stage may end its work and find that the way on is closed
     if stopped is not None:
         return stopped, ""
+    if code == 0:
+        return FailureClass.CRASH, "it left without a last word, so nobody knows of its artifacts"
     if code is None or code < 0:
         if starved and code in (None, -signal.SIGKILL):
             return FailureClass.HOST_OOM, "killed while the host was out of memory"
@@ -143,7 +154,10 @@ def _class(record: WorkerRecord, code: int | None, said: dict[str, Any] | None, 
 
 def _done(said: dict[str, Any] | None, files: Files) -> tuple[FailureClass, str]:
     """It counts once every artifact it names is valid."""
-    for path in (said or {}).get("artifacts", ()):
+    names = (said or {}).get("artifacts", ())
+    if len(encode(names)) > ARTIFACTS_BYTES:
+        return FailureClass.CRASH, f"it names {len(names)} artifacts, more than a line of the log holds"
+    for path in names:
         if why := fault(files, Path(path)):
             return FailureClass.CRASH, f"it left no valid artifact: {why}"
     return FailureClass.DONE, ""

@@ -9,6 +9,7 @@ import orjson
 
 from ..agents.detectors.overdue import STOPPED_S, WHATEVER_FACTOR, ewma, quiet_limit_s
 from ..state.models.facts import UNSEEN, Observation, ProgressView, WorkerView
+from ..state.models.jobs import VERSION
 from ..state.models.names import is_command
 from ..state.models.readings import Known, Missing, Reading
 from ..state.models.records import WorkerRecord
@@ -23,6 +24,12 @@ LEAST: Final = 64
 RUNS: Final = Missing("it runs", 0.0)
 CALM: Final = Missing("not suspected", 0.0)
 JUST_AFTER_S: Final = 0.001
+SAID: Final[Mapping[str, Any]] = {
+    "phase": str, "step": int, "mono": int | float, "steps": int, "rate": int | float, "unit": str,
+    "next_s": int | float, "checkpoint": int, "backend": str, "device": str, "seeds": dict, "gpu_mem_mb": int,
+}  # fmt: skip
+"""What is read of a progress file, by type; a whole model would cost a thousand workers too much."""
+NEEDED: Final = frozenset(("phase", "step", "mono"))
 
 
 @dataclass
@@ -221,18 +228,25 @@ class Watching:
 
 
 def _progress(said: Mapping[str, Any]) -> ProgressView:
+    """Raises TypeError for what no worker of ours writes, and ValueError for a newer version."""
+    if said.get("v", VERSION) > VERSION:
+        raise ValueError(f"version {said['v']}, this daemon reads {VERSION}")
+    for name, kinds in SAID.items():
+        value = said.get(name)
+        if not isinstance(value, kinds) and (value is not None or name in NEEDED):
+            raise TypeError(f"{name} is a {type(value).__name__}")
     seeds = said.get("seeds")
     return ProgressView(
-        phase=str(said["phase"]),
-        step=int(said["step"]),
+        phase=said["phase"],
+        step=said["step"],
         mono=float(said["mono"]),
         steps=said.get("steps"),
         rate=said.get("rate"),
-        unit=said.get("unit", ""),
+        unit=said.get("unit") or "",
         next_s=said.get("next_s"),
         checkpoint=said.get("checkpoint"),
-        backend=said.get("backend", ""),
-        device=said.get("device", ""),
-        seeds=seeds.get("n") if isinstance(seeds, dict) else None,
-        gpu_mem_mb=said.get("gpu_mem_mb", 0),
+        backend=said.get("backend") or "",
+        device=said.get("device") or "",
+        seeds=seeds.get("n") if seeds else None,
+        gpu_mem_mb=said.get("gpu_mem_mb") or 0,
     )

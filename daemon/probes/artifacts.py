@@ -53,6 +53,8 @@ def fault(files: Files, path: Path) -> str:
         return f"{path}: {error.strerror}"
     except orjson.JSONDecodeError as error:
         return f"{path} is not JSON: {error}"
+    except ValueError as error:
+        return f"{path!s:.200} is no path: {error}"
     return ""
 
 

@@ -38,7 +38,7 @@ def class_of(code: int | None, said: dict[str, object] | None = None, *, stop: s
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [(0, "done"), (1, "crash"), (64, "bad_config"), (66, "input_gone"), (71, "host_oom"), (75, "stopped"),
+    [(1, "crash"), (64, "bad_config"), (66, "input_gone"), (71, "host_oom"), (75, "stopped"),
      (99, "crash"), (-signal.SIGSEGV, "crash"), (None, "crash")],
 )  # fmt: skip
 def test_the_class_follows_the_exit_status(code: int | None, expected: str) -> None:
@@ -70,6 +70,30 @@ def test_done_without_a_valid_artifact_is_a_crash(tmp_path: Path) -> None:
     torn.write_bytes(b'{"v": 1}')
     assert class_of(0, {"artifacts": [str(torn)]}) == "done"
     assert class_of(0, {"artifacts": [str(tmp_path / "nowhere.json")]}) == "crash"
+
+
+def test_an_engine_worker_that_leaves_without_a_last_word_has_done_nothing_whatever_its_status() -> None:
+    assert class_of(0) == "crash"
+    assert class_of(0, {}) == "done"
+    assert class_of(0, job=COMMAND.job) == "done"
+    assert class_of(0, stop="drain") == "stopped"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"artifacts": None}, {"artifacts": 5}, {"artifacts": [1]}, {"artifacts": {}}, {"v": 2}, {"worker": None}]
+)
+def test_a_last_word_of_the_wrong_form_is_none(tmp_path: Path, wrong: dict[str, object]) -> None:
+    said = {"v": 1, "worker": "cpu000@1", "code": 0, "class": "done", "artifacts": [], **wrong}
+    (tmp_path / "exit.json").write_bytes(orjson.dumps(said))
+    assert read_exit(FILES, tmp_path, "cpu000@1") is None
+
+
+def test_artifacts_that_are_no_paths_or_too_many_for_a_line_of_the_log_are_a_crash(tmp_path: Path) -> None:
+    whole = tmp_path / "sheet.html"
+    whole.write_bytes(b"<html>")
+    assert class_of(0, {"artifacts": [str(whole)]}) == "done"
+    assert class_of(0, {"artifacts": ["a\0b.json"]}) == "crash"
+    assert class_of(0, {"artifacts": [str(whole)] * 500}) == "crash"
 
 
 def test_a_stage_that_did_its_work_and_found_the_way_closed_is_done() -> None:
