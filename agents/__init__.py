@@ -5,13 +5,16 @@ costs nobody else anything.
 """
 
 import importlib
+import itertools
 import pkgutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from .api import GROUP, Agent, AnyAgent, Arbiter, Dispatcher
+from ..state.models.actions import MAX_PROPOSALS, refuse_unsound
+from ..state.models.facts import Observation
+from .api import GROUP, Agent, AnyAgent, Arbiter, Dispatcher, Proposals
 
 NOT_AGENTS: Final = frozenset(("api", "detectors"))
 
@@ -77,7 +80,20 @@ def _plugged(point: EntryPoint, taken: set[str]) -> Loaded | Unloadable:
         return Unloadable(point.name, source, f"{type(agent).__name__} is no Agent of btswarm.agents.api")
     if agent.name in taken:
         return Unloadable(point.name, source, f"there is an agent {agent.name} already")
-    return Loaded(agent, source)
+    return Loaded(_vetted(agent), source)
+
+
+def _vetted(agent: Agent[Any]) -> Agent[Any]:
+    """A stranger's agent, whose proposals of the wrong types are failures of its own: nobody later looks."""
+
+    def run(observation: Observation, memory: Any) -> tuple[Proposals, Any]:
+        said, memory = agent.run(observation, memory)
+        heard = list(itertools.islice(said, MAX_PROPOSALS + 1))
+        for one in heard:
+            refuse_unsound(one)
+        return heard, memory
+
+    return replace(agent, run=run)
 
 
 def _roster(found: list[Loaded], failed: list[Unloadable]) -> Roster:

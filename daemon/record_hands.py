@@ -151,7 +151,10 @@ class RecordHands(Answers):
     def _hold(self, order: Order, action: HoldSubject, observation: Observation, plan: Plan) -> None:
         """A job or lane that is held is dealt with; a device or a disk is well only when it is seen to be."""
         journal = self._swarm.journal
-        hold = Hold(action.reason, action.class_, plan.moment.now, action.until, action.needs)
+        try:
+            hold = Hold(action.reason, action.class_, plan.moment.now, action.until, action.needs)
+        except ValueError as error:
+            raise Refused(str(error)) from error
         of_world = [one for one in self._of_world(action.subject) if one.class_ == action.class_]
         cause = of_world[0].seq if of_world else self._cause(order, action.subject)
         event = journal.record(Draft("hold.set", action.subject, {"hold": hold}, cause, order.agent))

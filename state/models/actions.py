@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import BadConfig
+from ..wire import encode
 from .names import SWARM, LaneKind
 from .records import STRICT, Class, JobSpec, Rung
 
@@ -344,6 +346,22 @@ def may_propose(agent: str, action: Action) -> bool:
     """Whether the table lets `agent` ask for this; `*` are all."""
     proposers = RULES[KINDS[type(action)]].proposers
     return agent in proposers or proposers is ANY
+
+
+def refuse_unsound(proposal: object) -> None:
+    """Of an agent that is not ours: whether its proposal is of the types it names, so that whoever reads it later need
+    not look. Raises TypeError, and BadConfig for an action's arguments."""
+    if not isinstance(proposal, Proposal) or type(proposal.action) not in KINDS:
+        raise TypeError(f"{type(proposal).__name__} is no proposal of a known action")
+    text = proposal.agent, proposal.subject, proposal.reason
+    if not all(isinstance(one, str) for one in text) or not isinstance(proposal.expires_s, int | float):
+        raise TypeError("agent, subject and reason are text, expires_s is a number")
+    if not isinstance(proposal.evidence, tuple | list) or not all(
+        isinstance(one, int | str) for one in proposal.evidence
+    ):
+        raise TypeError("evidence is a tuple of numbers of events and paths of facts")
+    encode((*text, proposal.evidence))
+    parse_action(proposal.kind, orjson.loads(encode(proposal.action)))
 
 
 def subject_of(action: Action) -> str:
