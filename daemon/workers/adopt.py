@@ -54,7 +54,18 @@ class Adoption:
             swarm.journal.tell(
                 Draft("orphan.killed", f"pid {seen.pid}", {"token": seen.token[-8:], "why": "no record"})
             )
+        self._take_back()
         return gone
+
+    def _take_back(self) -> None:
+        """Jobs whose worker has no record, because file, copy and log of the fleet were lost: nobody else would ever
+        end them. One whose worker's end is recorded waits for an agent to replace it."""
+        journal = self._swarm.journal
+        for job in list(journal.jobs.values()):
+            ended = bool(job.attempts) and job.attempts[-1].worker == job.worker
+            if job.state == "running" and job.worker not in journal.workers and not ended:
+                why = f"no record of {job.worker} is left"
+                journal.record(Draft("job.queued", job.job, {"not_before": 0.0, "why": why}, outcome=why))
 
     def _look_again(self, moment: Moment) -> list[WorkerView]:
         swarm = self._swarm

@@ -121,7 +121,8 @@ def _worker_exited(edit: QueueEdit, event: Event) -> None:
     """The attempt is kept, once; a job that went on without this worker, or is gone, is left as it is."""
     data = event.data
     known = edit.jobs.find(data["job"])
-    if known is None or any(attempt.worker == event.subject for attempt in known.attempts):
+    told = known is not None and any(attempt.worker == event.subject for attempt in known.attempts)
+    if known is None or (told and "then" not in data):
         return
     attempt = Attempt(event.subject, data["class"], data["code"], data.get("steps", 0), event.ts)
     edit.jobs.put(known.job, replace(known, attempts=(*known.attempts, attempt)[-ATTEMPTS_KEPT:]))

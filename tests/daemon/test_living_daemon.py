@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from . import census
 from .living import GENEROUS, Daemon, chain, crash, environment
 from .waiting import until
 
@@ -91,6 +92,21 @@ def test_a_worker_that_died_while_no_daemon_lived_is_replaced(make: Make) -> Non
     crash(daemon.pids()[0])
     daemon.start()
     until(lambda: len(daemon.events("worker.exited")) == 1 and daemon.full(), what="the replacement")
+
+
+def test_jobs_go_on_though_the_file_of_the_workers_its_copy_and_the_log_are_lost(make: Make) -> None:
+    daemon = make(copies=2).start().up()
+    until((daemon.state / "workers.json.prev").exists, what="a copy")
+    daemon.kill()
+    before = daemon.pids()
+    for path in (*daemon.state.glob("workers.json*"), *daemon.state.glob("workflow_events*")):
+        path.unlink()
+    daemon.start()
+    until(lambda: daemon.full() and not set(before) & set(daemon.pids()), what="new workers")
+    daemon.up()
+    (first, token), _ = census.carriers(daemon.swarm_id)
+    crash(first)
+    until(lambda: daemon.full() and token not in daemon.tokens(), what="the one that replaces it")
 
 
 def test_an_escapee_of_a_worker_that_died_while_no_daemon_lived_is_killed(make: Make) -> None:

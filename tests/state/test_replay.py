@@ -17,7 +17,7 @@ from btswarm.state.models.transitions import EventRefused, IllegalTransition, Un
 from btswarm.state.reducers.control import CONTROL
 from btswarm.state.reducers.fleet import FLEET
 from btswarm.state.reducers.queue import QUEUE
-from btswarm.state.replay import Recorder, SwarmState, apply, fold, replay, settled
+from btswarm.state.replay import Live, Recorder, SwarmState, apply, fold, replay, settled
 from btswarm.state.wire import Encoder, encode
 from btswarm.tests.sim.disk import FakeDisk
 from btswarm.tests.state.fixtures import (
@@ -197,6 +197,15 @@ def test_what_is_left_of_a_worker_keeps_its_record_until_it_is_reaped() -> None:
     recorder.record(exited("cpu000@1", JOB, state="reaped"), stamp())
     assert not recorder.state.fleet.workers
     assert len(recorder.state.queue.jobs[JOB].attempts) == 1
+
+
+def test_a_name_that_comes_again_after_the_fleet_was_lost_still_ends_its_job() -> None:
+    recorder = running()
+    recorder.record(exited("cpu000@1", JOB, then={"state": "queued"}), stamp())
+    lost = Live(recorder.state)
+    for draft in (spawning("cpu000@1", JOB), exited("cpu000@1", JOB, then={"state": "queued"})):
+        lost.apply(recorder.log.prepare(draft, stamp()).event, ("queue",))
+    assert lost.jobs[JOB].state == "queued"
 
 
 def test_a_spawn_that_failed_leaves_no_worker_and_its_generation_is_spent() -> None:
