@@ -19,6 +19,7 @@ from .ports import Meter, Metered
 from .wanting import Wanting
 
 CONSENSUS, ORCHESTRATOR = "consensus", "main_orchestrator"
+SLOW_TOLD_S = 60.0
 
 
 class Agent(Protocol):
@@ -72,6 +73,7 @@ class Council:
         self.failures: dict[str, int] = {}
         self.last_actions: dict[str, list[DoneAction]] = {}
         self._slowest: tuple[str, float] = ("", 0.0)
+        self._overran: dict[str, tuple[int, float]] = {}
         self.wanting = Wanting()
         self._journal, self._meter = journal, meter
 
@@ -139,9 +141,18 @@ class Council:
         answer, self.memories[agent.name] = metered.value
         self.failures[agent.name] = 0
         if metered.elapsed_ms > limits.agent_soft_ms:
-            self._journal.tell(Draft("agent.overran", agent.name, {"limit_ms": limits.agent_soft_ms},
-                                     dur_ms=round(metered.elapsed_ms, 1)))  # fmt: skip
+            self._slow(agent.name, metered.elapsed_ms, observation)
         return answer
+
+    def _slow(self, agent: str, elapsed_ms: float, observation: Observation) -> None:
+        """Told at once, and then at most once a minute with how often it was: it may be so in every cycle."""
+        times, since = self._overran.get(agent, (0, float("-inf")))
+        if observation.mono - since < SLOW_TOLD_S:
+            self._overran[agent] = times + 1, since
+            return
+        self._overran[agent] = 0, observation.mono
+        data = {"limit_ms": observation.swarm.config.cycle.agent_soft_ms, "times": times + 1}
+        self._journal.tell(Draft("agent.overran", agent, data, dur_ms=round(elapsed_ms, 1)))
 
     def _failed(self, agent: str, metered: Metered[Any], observation: Observation) -> None:
         failures = self.failures[agent] = self.failures.get(agent, 0) + 1

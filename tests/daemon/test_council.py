@@ -6,6 +6,7 @@ from typing import Any
 from btswarm.agents import discover
 from btswarm.agents.api import Agent, Nothing, Voice
 from btswarm.daemon.council import Council, plain_decision, plain_orders
+from btswarm.daemon.ports import Metered
 from btswarm.state.models.actions import (
     OpenIncident,
     Order,
@@ -15,8 +16,9 @@ from btswarm.state.models.actions import (
     RewriteState,
     StopWorker,
 )
+from btswarm.state.models.events import Draft
 
-from ..agents.world import fleet, observation
+from ..agents.world import MONO, fleet, observation
 from .workshop import PlainMeter, journal
 
 ASK = Voice("watchdog")
@@ -79,6 +81,20 @@ def test_a_wish_ends_once_it_is_carried_out_and_waits_on_when_it_could_not_be(tm
     assert made.propose(seen) == [wish]
     made.arbitrate(seen, [wish])
     assert made.propose(seen) == []
+
+
+def test_an_agent_that_is_slow_in_every_cycle_is_told_of_once_a_minute(tmp_path: Path) -> None:
+    class Slow(PlainMeter):
+        def call(self, agent: str, limit_s: float, run: Any) -> Metered[Any]:
+            return Metered(run(), 30.0)
+
+    heard = journal(tmp_path)
+    heard.journal.record(Draft("agent.loaded", "slow", {"source": "tests"}))
+    made = Council(heard.journal, Slow(), [Agent("slow", Nothing, lambda _, memory: ([], memory))])
+    for n in range(91):
+        made.propose(observation(mono=MONO + n))
+    assert [one.data["times"] for one in heard.events if one.kind == "agent.overran"] == [1, 60]
+    assert heard.journal.state.control.agents["slow"].crashes == 0
 
 
 def test_nobody_asks_on_in_the_name_of_an_agent_that_is_set_aside(tmp_path: Path) -> None:
