@@ -76,6 +76,8 @@ def spawn(launch: Launch) -> int:
         raise CannotSpawn(f"{launch.worker}: somebody holds {launch.lock}") from error
     except OSError as error:
         raise CannotSpawn(f"{launch.worker}: {launch.argv[0]}: {error.strerror}", error.errno or 0) from error
+    except ValueError as error:  # an argument or a variable that no kernel takes
+        raise CannotSpawn(f"{launch.worker}: {launch.argv[0]!r}: {error}") from error
     _place(pid)
     return pid
 

@@ -25,7 +25,7 @@ AtLeastOne = Annotated[int, Field(ge=1, le=10**9)]
 Seconds = Annotated[float, Field(gt=0, le=10**9)]
 Amount = Annotated[float, Field(ge=0)]
 Percent = Annotated[int, Field(ge=1, le=100)]
-Word = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
 
 
 def _below(name: str, value: float, limit_name: str, limit: float) -> None:
@@ -301,6 +301,8 @@ class CommandJob(Table):
     def _short(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
         if (size := sum(len(one.encode()) for one in argv)) > MAX_ARGV:
             raise ValueError(f"command.argv takes {size} bytes, {MAX_ARGV} is the most: put it into a script")
+        if not argv[0] or any("\0" in one for one in argv):
+            raise ValueError("command.argv begins with a program, and no part of it holds a NUL")
         return argv
 
 

@@ -5,6 +5,7 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,16 @@ def test_a_program_that_is_not_there_leaves_no_process(processes: RealProcesses,
         processes.spawn(missing)
     assert not processes.locked(order.lock)
     assert not processes.owned()
+
+
+@pytest.mark.parametrize("argv", [("",), ("sh", "-c", "a\0b")])
+def test_what_no_kernel_takes_for_a_command_line_leaves_no_process(
+    processes: RealProcesses, swarm_id: str, tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    order = replace(launch(tmp_path, swarm_id, ""), argv=argv)
+    with pytest.raises(CannotSpawn):
+        processes.spawn(order)
+    assert not processes.locked(order.lock)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ REFUSED = [
     ("[space.balanced]\nleverage = true", "space.balanced.leverage must be a number, a word or a list of numbers"),
     ("[space.balanced]\nleverage = inf", "space.balanced.leverage must be finite"),
     ('[[command]]\nname = "a"', "command[1].argv is missing"),
+    ('[[command]]\nname = "a"\nargv = [""]', "command.argv begins with a program"),
+    ('[[command]]\nname = "a"\nargv = ["x", "\\u0000"]', "no part of it holds a NUL"),
     ('[[command]]\nname = "a"\nargv = []', "command[1].argv = []: must be a list of at least 1"),
     (
         '[[command]]\nname = "a"\nargv = ["x"]\n[[command]]\nname = "a"\nargv = ["y"]',
