@@ -25,6 +25,7 @@ AtLeastOne = Annotated[int, Field(ge=1, le=10**9)]
 Seconds = Annotated[float, Field(gt=0, le=10**9)]
 Amount = Annotated[float, Field(ge=0)]
 Percent = Annotated[int, Field(ge=1, le=100)]
+MOST_DAYS = 36_500
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
 
 
@@ -74,10 +75,14 @@ class Plan(Table):
     modes: tuple[Mode, ...] = Field(MODES, min_length=1)
     data_path: str = Field("", description=f'a file or folder of candles; "{SYNTHETIC}": an invented market')
     engine: Engine = Field("auto", description="what screens; auto: a GPU where there is one")
-    train_days: int = Field(730, ge=1, description="days of training before embargo and hold-out")
-    holdout_days: int = Field(180, ge=1, description="newest days, never searched; a fifth of the days if that is less")
+    train_days: int = Field(730, ge=1, le=MOST_DAYS, description="days of training before embargo and hold-out")
+    holdout_days: int = Field(
+        180, ge=1, le=MOST_DAYS, description="newest days, never searched; a fifth of the days if that is less"
+    )
     rounds: Count = Field(0, description="0: no end")
-    min_trades: int = Field(MIN_TRADES, ge=MIN_TRADES, description="a configuration with fewer is infeasible")
+    min_trades: int = Field(
+        MIN_TRADES, ge=MIN_TRADES, le=1_000_000, description="a configuration with fewer is infeasible"
+    )
     allow: tuple[Word, ...] = Field((), description="preflight checks whose failure is accepted, by name")
 
     @model_validator(mode="after")

@@ -20,6 +20,8 @@ REFUSED = [
     ('[[command]]\nname = "a"\nargv = ["x"]\nagrv = 1', "unknown key command[1].agrv; did you mean argv?"),
     ("zorg = 1", "unknown table zorg; known here: roots, plan,"),
     ("[plan]\nmin_trades = 29", "plan.min_trades = 29: must be at least 30"),
+    ("[plan]\nmin_trades = 1000000000000000000000000", "must be at most 1000000"),
+    ("[plan]\ntrain_days = 1000000000000000000000000", "must be at most 36500"),
     ('[plan]\nmodes = ["fast"]', "plan.modes[1] = \"fast\": must be 'conservative', 'balanced' or 'aggressive'"),
     ("[plan]\nmodes = []", "plan.modes = []: must be a list of at least 1"),
     ('[plan]\nsymbols = "SOL"', 'plan.symbols = "SOL": must be a list'),
