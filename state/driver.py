@@ -42,6 +42,16 @@ def _too_old(driver: ctypes.CDLL, index: int) -> str:
     return ""
 
 
+def uuid_of(index: int, library: str = LIBRARY) -> str:
+    """As nvidia-smi writes it: GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx; empty if the driver does not tell."""
+    driver = ctypes.CDLL(library)
+    raw = ctypes.create_string_buffer(16)
+    if driver.cuInit(0) or driver.cuDeviceGetUuid(raw, _asked(driver.cuDeviceGet, index)):
+        return ""
+    digits = raw.raw.hex()
+    return "GPU-" + "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
 def without_cupy(driver_version: int) -> str:
     """Why CuPy cannot be used with a driver of this version; empty if it can."""
     if importlib.util.find_spec("cupy") is None:

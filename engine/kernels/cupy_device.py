@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import cupy
-import numpy as np
 from cupy.cuda.compiler import CompileException
 from cupy_backends.cuda.api.driver import CUDADriverError
 from cupy_backends.cuda.api.runtime import CUDARuntimeError
 from numpy.typing import DTypeLike, NDArray
 
-from ...state.driver import EXTRAS
+from ...state.driver import EXTRAS, uuid_of
 from ...state.errors import BtswarmError, GpuUnavailable
 from .device import OPTIONS, SOURCE, Buffer, CudaContextDead, CudaOutOfMemory, Shape
 
@@ -52,7 +51,7 @@ class CupyDevice:
                 f"the kernels cannot be compiled for GPU {index}: {_first_line(error)}", fix=f"install anew: {EXTRAS}"
             ) from error
         self.name = facts["name"].decode()
-        self.uuid = _uuid(facts["uuid"])
+        self.uuid = uuid_of(index)
         self.processors = int(facts["multiProcessorCount"])
         self._done = cupy.cuda.Event(block=True, disable_timing=True)  # waiting must not burn a core
 
@@ -118,9 +117,3 @@ def said_by_cuda(status: int, text: str) -> BtswarmError:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _uuid(raw: bytes) -> str:
-    """As nvidia-smi writes it: GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx."""
-    digits = np.frombuffer(raw, dtype=np.uint8)[:16].tobytes().hex()
-    return "GPU-" + "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -16,6 +16,12 @@ int cuInit(unsigned flags) { return (int)flags + told("init", 0); }
 int cuDriverGetVersion(int *version) { *version = told("version", 13000); return 0; }
 int cuDeviceGetCount(int *count) { *count = told("count", 1); return 0; }
 int cuDeviceGet(int *device, int index) { *device = index; return 0; }
+int cuDeviceGetUuid(char *out, int device)
+{
+    for (int k = 0; k < 16; k++)
+        out[k] = (char)(16 * device + k);
+    return told("uuid", 0);
+}
 int cuDeviceGetAttribute(int *value, int what, int device)
 {
     (void)device;

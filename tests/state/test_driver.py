@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from btswarm.state import driver
-from btswarm.state.driver import trouble, without_cupy
+from btswarm.state.driver import trouble, uuid_of, without_cupy
 
 SOURCE = Path(__file__).with_name("fake_libcuda.c")
 
@@ -53,6 +53,15 @@ def test_what_is_wrong_with_a_gpu_is_said_in_a_few_words(
 ) -> None:
     monkeypatch.setenv("FAKE_CUDA", told)
     assert trouble(index, library) == said
+
+
+def test_the_uuid_of_a_device_is_written_as_the_driver_s_tools_do(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_CUDA", "count 2")
+    assert uuid_of(1, library) == "GPU-10111213-1415-1617-1819-1a1b1c1d1e1f"
+    monkeypatch.setenv("FAKE_CUDA", "uuid 801")
+    assert uuid_of(0, library) == ""
 
 
 def test_the_driver_s_own_version_is_what_cupy_is_held_against(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
