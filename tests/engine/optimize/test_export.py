@@ -111,11 +111,13 @@ def test_trades_csv_has_a_line_for_every_trade_with_the_documented_columns(out: 
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every artifact below `folder`; the study itself notes that it was opened."""
+    """Every artifact below `folder`; the study itself notes that it was opened, and is copied then."""
     files = [
         path for path in folder.rglob("*") if path.is_file() and not path.is_relative_to(folder / "study.journal.locks")
     ]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != "study.journal"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in files if not path.name.startswith("study.journal")
+    }
 
 
 def test_a_trial_whose_worker_died_while_proposing_it_is_shown_without_a_point() -> None:
