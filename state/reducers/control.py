@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..models.events import Event, Kind
-from ..models.names import hold_name, incident_name, subject_kind
+from ..models.names import hold_name, incident_name, parse_hold, subject_kind
 from ..models.records import AgentRecord, Bucket, Buckets, IncidentRecord, ProbeRecord
 from ..models.state_files import Control
 from ..models.transitions import IncidentState, UnknownSubject, incident_to
@@ -173,12 +173,13 @@ def _hold_set(edit: ControlEdit, event: Event) -> None:
 
 def _hold_released(edit: ControlEdit, event: Event) -> None:
     class_ = event.data["class"]
-    _forget(edit, "release", event.subject)
     kind = subject_kind(event.subject)
     if kind in ("swarm", "gpu"):
         edit.holds.get(hold_name(event.subject, class_))
         edit.holds.drop(hold_name(event.subject, class_))
-    elif kind == "other":
+    if not any(parse_hold(name)[0] == event.subject for name in edit.holds.rows):
+        _forget(edit, "release", event.subject)  # a person released all of its holds, which end one a cycle
+    if kind == "other":
         known = edit.agents.get(event.subject)
         if known.quarantine is None:
             raise UnknownSubject("quarantine of agent", event.subject)

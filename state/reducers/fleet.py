@@ -194,8 +194,7 @@ def items(edit: FleetEdit, event: Event) -> None:
 def _clock_jumped(edit: FleetEdit, event: Event) -> None:
     by_s = event.data.get("by_s", 0.0)
     for name, lane in list(edit.lanes.rows.items()):
-        if lane.hold is not None:
-            edit.lanes.put(name, replace(lane, hold=moved(lane.hold, by_s)))
+        edit.lanes.put(name, replace(lane, since=lane.since + by_s, hold=moved(lane.hold, by_s)))
     for name, worker in list(edit.workers.rows.items()):
         stop = worker.stop and replace(worker.stop, due=worker.stop.due + by_s)
         edit.workers.put(name, replace(worker, start_due=worker.start_due + by_s, stop=stop))

@@ -174,11 +174,13 @@ def _round_finished(edit: QueueEdit, event: Event) -> None:
 
 
 def _clock_jumped(edit: QueueEdit, event: Event) -> None:
+    """How long ago something was is asked as well as how long it lasts: a cooldown counts from the last end."""
     by_s = event.data.get("by_s", 0.0)
     for name, job in list(edit.jobs.rows.items()):
-        if job.not_before or job.hold is not None:
-            not_before = max(0.0, job.not_before + by_s) if job.not_before else 0.0
-            edit.jobs.put(name, replace(job, not_before=not_before, hold=moved(job.hold, by_s)))
+        not_before = max(0.0, job.not_before + by_s) if job.not_before else 0.0
+        attempts = tuple(replace(one, at=one.at + by_s) for one in job.attempts)
+        later = replace(job, since=job.since + by_s, not_before=not_before, attempts=attempts)
+        edit.jobs.put(name, replace(later, hold=moved(job.hold, by_s)))
 
 
 QUEUE: Final[Mapping[Kind, Reducer]] = {

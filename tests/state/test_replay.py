@@ -199,6 +199,32 @@ def test_what_is_left_of_a_worker_keeps_its_record_until_it_is_reaped() -> None:
     assert len(recorder.state.queue.jobs[JOB].attempts) == 1
 
 
+def test_after_the_clock_was_set_whatever_was_a_while_ago_still_is() -> None:
+    recorder = running()
+    recorder.record(exited("cpu000@1", JOB, then={"state": "queued"}), stamp())
+    job, lane = recorder.state.queue.jobs[JOB], recorder.state.fleet.lanes["cpu000"]
+    recorder.record(Draft("clock.jumped", "clock", {"by_s": -3600.0}), stamp())
+    later, there = recorder.state.queue.jobs[JOB], recorder.state.fleet.lanes["cpu000"]
+    assert (later.since, later.attempts[-1].at, there.since) == (
+        job.since - 3600.0,
+        job.attempts[-1].at - 3600.0,
+        lane.since - 3600.0,
+    )
+
+
+def test_a_person_who_releases_a_subject_releases_all_of_its_holds() -> None:
+    recorder = recorder_on(FakeDisk())
+    for class_ in ("budget", "plan_lost"):
+        hold = {"reason": "for a test", "class": class_, "since": 1.0, "needs": "a person"}
+        recorder.record(Draft("hold.set", "swarm", {"hold": hold}), stamp())
+    asked = {"id": "a", "cmd": "release", "args": {"subject": "swarm"}, "desired": {"release": ["swarm"]}}
+    recorder.record(Draft("command.accepted", "swarm", asked), stamp())
+    recorder.record(Draft("hold.released", "swarm", {"class": "budget"}), stamp())
+    assert recorder.state.control.desired.release == ("swarm",)
+    recorder.record(Draft("hold.released", "swarm", {"class": "plan_lost"}), stamp())
+    assert not recorder.state.control.desired.release
+
+
 def test_a_name_that_comes_again_after_the_fleet_was_lost_still_ends_its_job() -> None:
     recorder = running()
     recorder.record(exited("cpu000@1", JOB, then={"state": "queued"}), stamp())
