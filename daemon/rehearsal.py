@@ -26,6 +26,7 @@ from ..state.scribe import ThreadedScribe
 from .clock import SystemClock, SystemRandom
 from .endings import Endings
 from .files import RealFiles
+from .home import ID_NAME, swarm_identity
 from .journal import Journal
 from .meter import AlarmMeter, BlackBox
 from .moment import Moment
@@ -33,7 +34,7 @@ from .observe import Observer
 from .ports import Identity, Sample, World
 from .probes.host import HostProbe
 from .probes.provider import NoProvider
-from .startup import SWARM_ID, Memory, memories_of, remember, swarm_identity
+from .startup import Memory, memories_of, remember
 from .supervisor import DRAW_BITS, NoGpu
 from .swarm import Swarm
 from .tools import RealTools
@@ -67,7 +68,7 @@ def rehearse(settings: Settings, name: str) -> tuple[Observation, Sequence[Propo
     if name not in roster.sources:
         raise BadConfig(f"there is no agent {name!r}", fix=f"the agents are {', '.join(sorted(roster.sources))}")
     root = settings.roots.state
-    if not (root / SWARM_ID).exists():
+    if not (root / ID_NAME).exists():
         raise NoState(f"no swarm ever left a state in {root}", fix="btswarm start starts one")
     with _copy(root) as copy:
         memory = remember(copy, settings, roster, "rehearsal")
@@ -81,7 +82,7 @@ def _copy(root: Path) -> Iterator[Path]:
     """State files, their previous copies and the end of the log, in a folder that goes away again."""
     with tempfile.TemporaryDirectory(prefix="btswarm-rehearsal-") as folder:
         parts = sorted(root.glob("workflow_events.*.log"), key=lambda path: path.stat().st_mtime)[1 - LOGS :]
-        for path in (*root.glob("*.json"), *root.glob("*.json.prev"), *parts, root / LOG_NAME, root / SWARM_ID):
+        for path in (*root.glob("*.json"), *root.glob("*.json.prev"), *parts, root / LOG_NAME, root / ID_NAME):
             if path.is_file():
                 shutil.copy2(path, folder)
         yield Path(folder)

@@ -7,11 +7,10 @@ cycle.
 import contextlib
 import hashlib
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ..agents import Roster
 from ..state import start
@@ -19,11 +18,11 @@ from ..state.config import Settings
 from ..state.disk import RealDisk
 from ..state.errors import BadConfig, BadData, StorageBroken
 from ..state.eventlog import EventLog
-from ..state.files import make_folder, write_atomic
+from ..state.files import make_folder
 from ..state.models.commands import Launch
 from ..state.models.config import Config
 from ..state.models.events import Draft
-from ..state.models.names import SWARM, hold_name, is_swarm_id
+from ..state.models.names import SWARM, hold_name
 from ..state.models.records import Hold
 from ..state.models.state_files import FILES, AgentFile, agent_file, agent_rule
 from ..state.replay import SLICES, SwarmState
@@ -36,8 +35,6 @@ from .ports import World
 from .swarm import WORKERS, Swarm
 from .wishing import PLAN_LOST, carry_out
 from .workers.identity import own_epoch, stat_of
-
-SWARM_ID: Final = "swarm_id"
 
 
 @dataclass
@@ -60,19 +57,6 @@ def owned_root(state_root: Path, version: str, now: float) -> Any:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def swarm_identity(state_root: Path) -> str:
-    """The id of this state root, made once. Raises StorageBroken for a file that holds none."""
-    path = state_root / SWARM_ID
-    try:
-        found = path.read_text().strip()
-    except FileNotFoundError:
-        found = secrets.token_hex(16)
-        write_atomic(path, f"{found}\n".encode())
-    if not is_swarm_id(found):
-        raise StorageBroken(f"{path} holds no swarm id", fix="move it aside if no worker of this swarm runs any more")
-    return found
 
 
 def remember(state_root: Path, settings: Settings, roster: Roster, writer: str) -> Memory:

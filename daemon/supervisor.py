@@ -31,6 +31,7 @@ from .cycle import Parts, run_cycle
 from .endings import Endings
 from .executor import Executor
 from .files import RealFiles
+from .home import swarm_identity
 from .journal import Journal
 from .meter import AlarmMeter, BlackBox
 from .moment import Moment
@@ -44,7 +45,7 @@ from .probing import Probing
 from .renting import Renting
 from .repairs import Repairs
 from .saving import Facts, Saver
-from .startup import assemble, begin, launch_own_plan, memories_of, owned_root, remember, swarm_identity
+from .startup import assemble, begin, launch_own_plan, memories_of, owned_root, remember
 from .study_repair import StudyRepair
 from .swarm import Swarm
 from .tools import RealTools

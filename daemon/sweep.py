@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ..state.errors import NoPermission
-from ..state.models.names import is_swarm_id
+from .home import swarm_id
 from .lock import LOCK_NAME, SWEEP, take
 from .ports import Seen
 from .view import held
@@ -20,16 +20,6 @@ WAIT_S: Final = 5.0
 PATIENCE_S: Final = 45.0
 KILL_S: Final = 10.0
 LOOK_S: Final = 0.1
-ID_NAME: Final = "swarm_id"
-
-
-def swarm_id(state_root: Path) -> str | None:
-    """None when no swarm ever ran here."""
-    try:
-        text = (state_root / ID_NAME).read_text().strip()
-    except OSError:
-        return None
-    return text if is_swarm_id(text) else None
 
 
 def nobody_is_coming() -> bool:

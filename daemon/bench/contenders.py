@@ -21,7 +21,7 @@ import orjson
 from ...state.disk import RealDisk
 from ...state.files import make_folder, write_atomic
 from ...state.paths import VARIABLES
-from ..sweep import swarm_id
+from ..home import swarm_id
 from . import outside
 from .board import LIMIT_S, Board, NotBack
 

@@ -29,7 +29,7 @@ from ...state.logread import LOG_NAME, events_after
 from ...state.models.config import Config
 from ...state.symbols import canonical
 from ..admission import capacity
-from ..sweep import swarm_id
+from ..home import swarm_id
 from . import outside
 from .contenders import environment
 from .picture import trace

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from btswarm.daemon.home import swarm_id
 from btswarm.daemon.lock import LOCK_NAME, told
-from btswarm.daemon.sweep import swarm_id
 from btswarm.daemon.workers.identity import stat_of
 from btswarm.state.control_client import ask
 from btswarm.state.errors import BtswarmError

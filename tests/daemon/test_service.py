@@ -12,9 +12,10 @@ import orjson
 import pytest
 
 from btswarm import cli
+from btswarm.daemon.home import swarm_id
 from btswarm.daemon.keeper import LOCK as KEEPER_LOCK
 from btswarm.daemon.lock import LOCK_NAME, holder_pid, take, told
-from btswarm.daemon.sweep import swarm_id, sweep
+from btswarm.daemon.sweep import sweep
 from btswarm.daemon.view import held
 from btswarm.daemon.workers.identity import TOKEN
 from btswarm.state.errors import NoPermission

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from btswarm.daemon.home import swarm_id
 from btswarm.daemon.lock import take, text
 from btswarm.daemon.notify import Notifier
-from btswarm.daemon.sweep import swarm_id
 from btswarm.daemon.workers.identity import TOKEN, census
 from btswarm.daemon.workers.reap import become_subreaper
 

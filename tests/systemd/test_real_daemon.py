@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from btswarm.daemon.home import swarm_id
 from btswarm.daemon.service import UNIT, UNITS
-from btswarm.daemon.sweep import swarm_id
 
 from ..daemon.census import kill_all
 from ..daemon.waiting import until

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from btswarm.daemon.home import swarm_id
 from btswarm.daemon.lock import LOCK_NAME, holder_pid
-from btswarm.daemon.sweep import swarm_id
 from btswarm.daemon.units import Filling, fill
 from btswarm.daemon.view import held
 
