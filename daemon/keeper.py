@@ -1,4 +1,4 @@
-"""A tiny restarter for hosts without a service manager: starts the daemon, and starts it again when it dies.
+"""A tiny restarter for hosts without a service manager: starts the daemon, and starts it again when it dies or hangs.
 
 Standard library only and little of it: it lies in memory as long as the swarm runs. It works as PID 1 too: whatever is
 handed to it is buried.
@@ -14,33 +14,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..state.errors import NoPermission
+from .pulse import LIMIT_S, Pulse
 
 LOCK = "keep.lock"
 RESTART_S = 0.1
+LOOK_S = 2.0
 FINAL = (0, 64, 74, 77)
 """Exit codes of the daemon after which it is not started again: stopped, or refused for good."""
 
 
-def keep(argv: Sequence[str], state_root: Path) -> int:
-    """Run `argv` until it ends for good; its exit code. TERM and INT end it, USR2 and HUP are handed on.
+def keep(argv: Sequence[str], state_root: Path, *, limit_s: float = LIMIT_S, look_s: float = LOOK_S) -> int:
+    """Run `argv` until it ends for good; its exit code. TERM and INT end it, USR2 and HUP are handed on. What gives no
+    sign of life for `limit_s` is killed, and started again; it is looked at every `look_s`.
 
     Raises NoPermission when another keeper has the folder.
     """
     lock = _only_one(state_root)
     wanted = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP, signal.SIGCHLD]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    pulse = Pulse(limit_s)
     try:
-        return _watch(argv, wanted)
+        return _watch(argv, wanted, pulse, look_s)
     finally:
+        pulse.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(lock)
 
 
-def _watch(argv: Sequence[str], wanted: Sequence[signal.Signals]) -> int:
-    child: int | None = _start(argv)
+def _watch(argv: Sequence[str], wanted: Sequence[signal.Signals], pulse: Pulse, look_s: float) -> int:
+    child: int | None = _start(argv, pulse)
     stopping, again_at = False, 0.0
     while True:
-        wait_s = max(0.0, again_at - time.monotonic()) if child is None else 3600.0
+        wait_s = max(0.0, again_at - time.monotonic()) if child is None else look_s
         told = signal.sigtimedwait(wanted, wait_s)
         number = told.si_signo if told else 0
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -49,19 +54,28 @@ def _watch(argv: Sequence[str], wanted: Sequence[signal.Signals]) -> int:
             return 0
         if child is not None and number not in (0, signal.SIGCHLD):
             _send(child, signal.SIGTERM if number == signal.SIGINT else number)
+        if child is not None and pulse.lost(look_s):
+            _say("the daemon gives no sign of life; killing it")
+            _send(child, signal.SIGKILL)
         code = _buried(child)
         if code is not None:
             if code in FINAL or stopping:
                 return max(0, code)
-            sys.stderr.write(f"btswarm keep: the daemon ended with {code}; starting it again\n")
-            sys.stderr.flush()
+            _say(f"the daemon ended with {code}; starting it again")
             child, again_at = None, time.monotonic() + RESTART_S
         if child is None and time.monotonic() >= again_at:
-            child = _start(argv)
+            child = _start(argv, pulse)
 
 
-def _start(argv: Sequence[str]) -> int:
-    return os.posix_spawn(argv[0], list(argv), dict(os.environ), setsigmask=())
+def _start(argv: Sequence[str], pulse: Pulse) -> int:
+    child = os.posix_spawn(argv[0], list(argv), pulse.environment(), setsigmask=())
+    pulse.began(child)
+    return child
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"btswarm keep: {text}\n")
+    sys.stderr.flush()
 
 
 def _send(child: int, number: int) -> None:

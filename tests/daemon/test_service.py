@@ -184,6 +184,32 @@ def test_a_keeper_starts_again_what_may_be_started_again(tmp_path: Path, code: i
     assert done.returncode == (code if starts == 1 else 0)
 
 
+HANGS = """
+import os, signal, socket, sys
+with open("starts", "a") as file:
+    file.write(f"{os.getpid()}\\n")
+if len(open("starts").readlines()) > 1:
+    sys.exit(0)
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.sendto(b"READY=1", "\\0" + os.environ["NOTIFY_SOCKET"][1:])
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def test_a_keeper_kills_a_daemon_that_gives_no_sign_of_life_and_starts_another(tmp_path: Path) -> None:
+    daemon = [sys.executable, "-c", HANGS]
+    script = "import sys; from pathlib import Path; from btswarm.daemon.keeper import keep; " + (
+        f"sys.exit(keep({daemon!r}, Path({str(tmp_path)!r}), limit_s=0.3, look_s=0.05))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, check=False, timeout=60, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "starts").read_text().split()) == 2
+    assert "no sign of life" in done.stderr
+    assert "ended with -9" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("way", "names"),
     [("systemd", {"btswarm.service", "btswarm-sweep.service", "btswarm.slice"}), ("supervisord", {"btswarm.conf"})],
