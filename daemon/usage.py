@@ -12,7 +12,10 @@ LEAST_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class _Point:
+    """`mono` is when ours were summed up, `read` when the machine's were read: the probe is never waited for."""
+
     mono: float
+    read: float
     busy_s: float
     steal_s: float
     ours_s: float
@@ -27,10 +30,11 @@ class Usage:
 
     def add(self, mono: float, readings: HostReadings, ours_s: float) -> None:
         """One look. `ours_s`: CPU seconds of all engine workers that ever were."""
-        busy, steal = known(readings.cpu_busy_s), known(readings.cpu_steal_s)
-        if busy is None:
+        busy, steal = readings.cpu_busy_s, known(readings.cpu_steal_s)
+        if not isinstance(busy, Known) or (self._points and busy.at <= self._points[-1].read):
             return
-        self._points.append(_Point(mono, busy, steal or 0.0, ours_s, max(0.0, readings.machine_cpus - readings.cpus)))
+        spare = max(0.0, readings.machine_cpus - readings.cpus)
+        self._points.append(_Point(mono, busy.at, busy.known, steal or 0.0, ours_s, spare))
         while len(self._points) > 2 and mono - self._points[1].mono >= WINDOW_S:
             self._points.popleft()
 
@@ -40,8 +44,7 @@ class Usage:
             missing = Missing("not yet measured", mono)
             return missing, missing
         first, last = self._points[0], self._points[-1]
-        window = last.mono - first.mono
-        ours = last.ours_s - first.ours_s
-        others = last.busy_s - first.busy_s - ours + last.steal_s - first.steal_s - last.spare_cpus * window
-        room = cpus * window
-        return Known(100 * max(0.0, ours) / room, last.mono), Known(100 * max(0.0, others) / room, last.mono)
+        ours = (last.ours_s - first.ours_s) / (last.mono - first.mono)
+        machine = last.busy_s - first.busy_s + last.steal_s - first.steal_s
+        others = machine / (last.read - first.read) - ours - last.spare_cpus
+        return Known(100 * max(0.0, ours) / cpus, last.mono), Known(100 * max(0.0, others) / cpus, last.mono)

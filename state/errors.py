@@ -100,6 +100,13 @@ class CannotWrite(BtswarmError):
     failure = FailureClass.CANNOT_WRITE
 
 
+class OutOfMemory(BtswarmError):
+    """The host has no memory left for it."""
+
+    code = ExitCode.HOST_OOM
+    failure = FailureClass.HOST_OOM
+
+
 class StorageBroken(BtswarmError):
     """A study, ledger or state file is torn, locked, edited or of a newer version."""
 

@@ -18,7 +18,8 @@ def cpu_pct(observation: Observation) -> Reading[float]:
         return others
     if others.known >= BLIND_PCT:
         return Missing("other processes use the whole CPU", others.at)
-    return Known(100.0 * ours.known / (100.0 - others.known), ours.at)
+    # The two are read a moment apart, so on a busy host the quotient may come out above the whole.
+    return Known(min(100.0, 100.0 * ours.known / (100.0 - others.known)), ours.at)
 
 
 def gpu_pct(observation: Observation) -> Reading[float]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ...state.errors import BadData
+from ...state.errors import BadData, OutOfMemory
 from ..bars import Bars, Floats, Ints
 from .decode import REFUSED, Text
 from .locate import Located, locate
@@ -121,11 +121,29 @@ def of_bars(bars: Bars) -> Raw:
 
 
 def _decode_apart(path: Path, symbol: str) -> tuple[dict[str, Any], memoryview]:
-    """Run the decoder in a process of its own; its death is the file's fault, its traceback ours."""
+    """Run the decoder in a process of its own; its death is the file's fault, its traceback ours. One that was killed
+    is run again: somebody may have meant another. Raises OutOfMemory when that is killed too."""
+    done = _decoder(path, symbol)
+    if done.returncode == -signal.SIGKILL:
+        done = _decoder(path, symbol)
+    head, _, _ = done.stdout.partition(b"\n")
+    if done.returncode == 0:
+        return orjson.loads(head), memoryview(done.stdout)[len(head) + 1 :]
+    if done.returncode == REFUSED:
+        refusal = orjson.loads(head)
+        raise BadData(f"{path}: {refusal['message']}", fix=refusal["fix"])
+    if -done.returncode in DAMAGE:
+        raise BadData(f"{path}: it is damaged: decoding it crashes the reader", fix="write or download it again")
+    if done.returncode == -signal.SIGKILL:
+        raise OutOfMemory(f"{path}: the reader was killed twice", fix="is there enough memory? then try again")
+    raise RuntimeError(f"the reader of {path} ended with {done.returncode}: {done.stderr.decode(errors='replace')}")
+
+
+def _decoder(path: Path, symbol: str) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, *DECODER, os.fspath(path), symbol]
     environment = {**os.environ, **FEW_THREADS, "RUST_BACKTRACE": "0"}
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -136,14 +154,3 @@ def _decode_apart(path: Path, symbol: str) -> tuple[dict[str, Any], memoryview]:
         )
     except subprocess.TimeoutExpired as error:
         raise BadData(f"{path}: not decoded within {DEADLINE_S} s", fix="give fewer years") from error
-    head, _, _ = done.stdout.partition(b"\n")
-    if done.returncode == 0:
-        return orjson.loads(head), memoryview(done.stdout)[len(head) + 1 :]
-    if done.returncode == REFUSED:
-        refusal = orjson.loads(head)
-        raise BadData(f"{path}: {refusal['message']}", fix=refusal["fix"])
-    if -done.returncode in DAMAGE:
-        raise BadData(f"{path}: it is damaged: decoding it crashes the reader", fix="write or download it again")
-    if done.returncode == -signal.SIGKILL:
-        raise BadData(f"{path}: the reader was killed", fix="is there enough memory? then try again")
-    raise RuntimeError(f"the reader of {path} ended with {done.returncode}: {done.stderr.decode(errors='replace')}")

@@ -18,7 +18,7 @@ from btswarm.cli import main
 from btswarm.engine.bars import Bars
 from btswarm.engine.candles.load import load
 from btswarm.engine.candles.read import DECODER
-from btswarm.state.errors import BadData
+from btswarm.state.errors import BadData, OutOfMemory
 
 from .conftest import Write
 from .layouts import (
@@ -277,7 +277,6 @@ def test_a_file_that_unpacks_to_more_than_the_limit_is_refused(
     [
         ("import os; os.abort()", "decoding it crashes the reader"),
         ("import os; os.kill(os.getpid(), 11)", "decoding it crashes the reader"),
-        ("import os; os.kill(os.getpid(), 9)", "the reader was killed"),
     ],
 )
 def test_a_file_that_kills_the_decoder_is_refused(
@@ -286,6 +285,24 @@ def test_a_file_that_kills_the_decoder_is_refused(
     monkeypatch.setattr("btswarm.engine.candles.read.DECODER", ("-c", script))
     with pytest.raises(BadData, match=says):
         load(write("deadly.parquet", b"PAR1"), "SOL")
+
+
+def test_a_decoder_that_is_killed_runs_again_and_killed_twice_wants_memory(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    counter = tmp_path / "runs"
+    die = "import os; os.kill(os.getpid(), 9)"
+    monkeypatch.setattr("btswarm.engine.candles.read.DECODER", ("-c", f"open({str(counter)!r}, 'a').write('x'); {die}"))
+    with pytest.raises(OutOfMemory, match="killed twice"):
+        load(write("unlucky.parquet", b"PAR1"), "SOL")
+    assert counter.read_text() == "xx"
+    once = f"import sys; sys.argv[0] = 'decode'; import runpy; p = {str(counter)!r}; n = len(open(p).read()); " + (
+        f"open(p, 'a').write('x'); n > 2 or exec({die!r}); runpy.run_module('btswarm.engine.candles.decode', "
+        "run_name='__main__')"
+    )
+    monkeypatch.setattr("btswarm.engine.candles.read.DECODER", ("-c", once))
+    assert len(load(write("plain.csv", GOOD["plain.csv"]), "SOL")) > 0
+    assert len(counter.read_text()) == 4
 
 
 def test_a_decoder_that_takes_for_ever_is_given_up(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
