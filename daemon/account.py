@@ -91,7 +91,8 @@ def why_not_well(observation: Observation) -> str:
     bad = [name for name, file in observation.files.items() if not file.valid]
     if bad:
         return f"{bad[0]} is not as it should be"
-    return f"{len(observation.holds)} holds" if observation.holds else ""
+    count = len(observation.holds)
+    return f"{count} hold{'s' * (count > 1)}" if count else ""
 
 
 AT_WORK: Final = ("batch", "trial")
