@@ -123,11 +123,17 @@ def _read(path: Path) -> Round | None:
         return None
 
 
+def _written(folder: Path) -> bool:
+    """Whether any file was finished there."""
+    found = (path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file())
+    return any(not any(part.startswith(TEMP_PREFIX) for part in parts) for parts in found)
+
+
 def _new_number(results: Path) -> int:
-    """The next number, its folder made; the last one if a kill left nothing but folders there."""
+    """The next number, its folder made; the last one if a kill left only folders there, or what it wrote aside."""
     folder = make_folder(results / ROUNDS)
     last = max(round_numbers(results), default=0)
-    if last and not any(path.is_file() for path in (folder / str(last)).rglob("*")):
+    if last and not _written(folder / str(last)):
         return last
     number = last + 1
     while not claim_folder(folder / str(number)):
